@@ -1,0 +1,193 @@
+// The hub as a client sees it: words over the control connection, bytes over the data connection.
+
+import { open } from 'node:fs/promises'
+import { writeAll } from '../disk/write-bytes.ts'
+import type { PlacedContent } from '../replica/ports.ts'
+import type { ContentPlace } from '../model/content.ts'
+import type { Digest } from '../model/digest.ts'
+import type { Depot, Hub, Range } from '../replica/ports.ts'
+import { askCoordinator, type CoordinatorMethod } from '../rpc/contract.ts'
+import type { RpcPeer } from '../rpc/peer.ts'
+import { toWireDigest, toWireProposal } from '../rpc/wire.ts'
+import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
+import type { DataLink } from './data-link.ts'
+
+const PAGE = 4000
+
+/** Ranges of a content that are read together: at most so many bytes in memory, and so many ranges. */
+const GROUP_BYTES = 2 * 1024 * 1024
+const GROUP_RANGES = 500
+
+export interface RemoteParts {
+  readonly folder: string
+  readonly client: string
+  readonly control: RpcPeer
+  readonly data: DataLink
+  readonly clockOffsetMs: number
+}
+
+/** One folder's hub over the wire. */
+export function remoteHub(parts: RemoteParts): Hub {
+  const { folder, control, clockOffsetMs } = parts
+  const call = <Name extends CoordinatorMethod>(name: Name, params: object, signal: AbortSignal) =>
+    askCoordinator(control, name, { folder, ...params }, signal)
+  return {
+    changes: (since, signal) => call('changes', { since, limit: PAGE }, signal),
+    holdings: async (contents, signal) => {
+      const files = contents.map(({ sha256, size }) => [toWireDigest(sha256), size])
+      const { answers } = await call('req_push_file', { files }, signal)
+      return answers.map((answer) => (answer === 'have' ? { kind: 'have' } : { kind: 'go', staged: answer }))
+    },
+    propose: (batch, signal) => call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal),
+    places: (digests, signal) => placesOf(digests, (wanted) => call('pack', { wanted }, signal)),
+    recipe: async (sha256, signal) => {
+      const { patch } = await call('recipe', { sha256: toWireDigest(sha256) }, signal)
+      return patch ?? undefined
+    },
+    report: (state) => {
+      void control.notify('applied', { folder, ...state })
+    },
+    clockOffsetMs: () => clockOffsetMs,
+    depot: remoteDepot(parts),
+  }
+}
+
+async function placesOf(
+  digests: readonly Digest[],
+  ask: (wanted: string[]) => Promise<{ places: (ContentPlace | null)[] }>,
+): Promise<(ContentPlace | undefined)[]> {
+  const { places } = await ask(digests.map(toWireDigest))
+  return digests.map((_, index) => places[index] ?? undefined)
+}
+
+function remoteDepot({ folder, client, data }: RemoteParts): Depot {
+  const staging = `/${folder}/staging/${client}`
+  return {
+    putPack: async (name, bytes, signal) => {
+      await data.use('quick', (sftp) => sftp.putBytes(`${staging}/${name}`, bytes, signal), signal)
+    },
+    discard: (name, signal) => data.use('quick', (sftp) => sftp.remove(`${staging}/${name}`, signal), signal),
+    putFile: async ({ place, name, size, from }, onBytes, signal) => {
+      await using file = await open(place, 'r')
+      let told = from
+      const onProgress = (end: number): void => {
+        onBytes(end - told)
+        told = end
+      }
+      await data.use(
+        'bulk',
+        (sftp) => sftp.putFile(`${staging}/${name}`, file.fd, { from, size, onProgress }, signal),
+        signal,
+      )
+    },
+    read: async (contents, onBytes, signal) => {
+      const bodies = new Map<PlacedContent, Uint8Array>()
+      for (const [remote, group] of byFile(folder, contents)) {
+        const ranges = group.map((content) => ({ offset: offsetOf(content.place), length: content.size }))
+        const read = await data.use('quick', (sftp) => sftp.getRanges(remote, ranges, signal), signal)
+        group.forEach((content, index) => {
+          const bytes = read[index] ?? new Uint8Array(0)
+          bodies.set(content, bytes)
+          onBytes(bytes.length)
+        })
+      }
+      return contents.map((content) => bodies.get(content) ?? new Uint8Array(0))
+    },
+    readFile: async (content, target, onBytes, signal) => {
+      await using file = await open(target.place, 'r+')
+      const { place } = content
+      if (place.kind === 'pack') {
+        const slice = { remote: remotePlace(folder, content), offset: place.offset, size: content.size }
+        await data.use('quick', (sftp) => readSlice(sftp, slice, { fd: file.fd, from: target.from }, signal), signal)
+        onBytes(content.size - target.from)
+        return
+      }
+      let told = target.from
+      const onProgress = (end: number): void => {
+        onBytes(end - told)
+        told = end
+      }
+      const remote = remotePlace(folder, content)
+      await data.use(
+        'bulk',
+        (sftp) => sftp.getFile(remote, file.fd, { from: target.from, size: content.size, onProgress }, signal),
+        signal,
+      )
+    },
+    readRanges: async ({ sha256 }, { place, ranges }, onBytes, signal) => {
+      await using file = await open(place, 'r+')
+      const remote = `/${folder}/objects/${sha256}`
+      for (const group of groupsOf(ranges)) {
+        await data.use('bulk', (sftp) => readGroup(sftp, { remote, fd: file.fd, group }, signal), signal)
+        onBytes(group.reduce((sum, range) => sum + range.length, 0))
+      }
+    },
+  }
+}
+
+/** Reads ranges of `remote` into the same places of `fd`: many small ones at once by way of memory, a large one by itself. */
+async function readGroup(
+  sftp: SftpChannel,
+  { remote, fd, group }: { readonly remote: string; readonly fd: number; readonly group: readonly Range[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const [first] = group
+  if (group.length === 1 && first !== undefined) {
+    await sftp.getFile(remote, fd, { from: first.offset, size: first.offset + first.length }, signal)
+    return
+  }
+  const bodies = await sftp.getRanges(remote, group, signal)
+  for (const [index, { offset }] of group.entries()) writeAll(fd, bodies[index] ?? new Uint8Array(0), offset)
+}
+
+/** Streams a content that lies somewhere in a pack into the start of `fd`, from its byte `from` on. */
+async function readSlice(
+  sftp: SftpChannel,
+  { remote, offset, size }: { readonly remote: string; readonly offset: number; readonly size: number },
+  { fd, from }: { readonly fd: number; readonly from: number },
+  signal: AbortSignal,
+): Promise<void> {
+  for (let at = from; at < size; at += GROUP_BYTES) {
+    const length = Math.min(GROUP_BYTES, size - at)
+    writeAll(fd, await sftp.getRange(remote, offset + at, length, signal), at)
+  }
+}
+
+/** Cuts ranges into groups that are small enough to be held in memory; a range that is not is alone. */
+function groupsOf(ranges: readonly Range[]): Range[][] {
+  const groups: Range[][] = []
+  let group: Range[] = []
+  let bytes = 0
+  for (const range of ranges) {
+    if (group.length > 0 && (bytes + range.length > GROUP_BYTES || group.length >= GROUP_RANGES)) {
+      groups.push(group)
+      group = []
+      bytes = 0
+    }
+    group.push(range)
+    bytes += range.length
+  }
+  if (group.length > 0) groups.push(group)
+  return groups
+}
+
+/** Contents by the file they are read from, each group in order of its offsets. */
+function byFile(folder: string, contents: readonly PlacedContent[]): Map<string, PlacedContent[]> {
+  const groups = new Map<string, PlacedContent[]>()
+  for (const content of contents) {
+    const remote = remotePlace(folder, content)
+    const group = groups.get(remote)
+    if (group === undefined) groups.set(remote, [content])
+    else group.push(content)
+  }
+  for (const group of groups.values()) group.sort((a, b) => offsetOf(a.place) - offsetOf(b.place))
+  return groups
+}
+
+function remotePlace(folder: string, { sha256, place }: PlacedContent): string {
+  return place.kind === 'pack' ? `/${folder}/packs/${place.pack}` : `/${folder}/objects/${sha256}`
+}
+
+function offsetOf(place: ContentPlace): number {
+  return place.kind === 'pack' ? place.offset : 0
+}

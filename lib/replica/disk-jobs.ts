@@ -1,0 +1,201 @@
+// The jobs of a disk worker: the synchronous hands of one process on its folders.
+
+import { diffListing, diffSeen } from '../core/diff.ts'
+import type { JobPort } from '../daemon/serve-jobs.ts'
+import { FolderWriter } from '../disk/folder-writer.ts'
+import { compileIgnore, type Ignored } from '../disk/ignore.ts'
+import { assembleLocal, assembleObject, extractLiterals, type AssembleObject } from '../disk/assemble.ts'
+import { hashLarge } from '../disk/hash-large.ts'
+import { giveWay } from '../disk/low-priority.ts'
+import { readFile } from '../disk/read-content.ts'
+import { SafeDirs } from '../disk/safe-dir.ts'
+import { lookAt, scanDir } from '../disk/scan.ts'
+import { digestOfFile, takeStaged, type TakeStaged } from '../disk/take-staged.ts'
+import type { PatchOp } from '../model/content.ts'
+import type { Digest } from '../model/digest.ts'
+import { joinPath, ROOT, type DirPath, type HostPath, type RelPath } from '../model/path.ts'
+import type { Problem } from '../model/problem.ts'
+import type { Change } from '../model/snapshot.ts'
+import type { WriteResult, WriteStep } from '../model/write-step.ts'
+import { Base } from '../store/base.ts'
+import { hashForPush } from './hash-job.ts'
+import type { Assembly, HashResult, Look, ReadResult, RecipeResult, ScanPart, ToHash, ToRead } from './ports.ts'
+
+/** Where a folder and its base are. */
+export interface Place {
+  readonly root: HostPath
+  readonly baseFile: string
+}
+
+/** Each kind of job with what it takes and gives. */
+export interface DiskJobs {
+  scan: {
+    input: { at: Place; trees: readonly DirPath[]; rules: readonly string[] }
+    output: undefined
+    part: ScanPart
+  }
+  look: { input: { at: Place; paths: readonly RelPath[] }; output: Look[] }
+  read: { input: { at: Place; files: readonly ToRead[] }; output: { bytes: Uint8Array; results: ReadResult[] } }
+  hash: { input: { at: Place; file: ToHash }; output: HashResult }
+  recipe: { input: { at: Place; file: ToRead }; output: RecipeResult }
+  extract: { input: { at: Place; file: ToRead; ops: readonly PatchOp[]; place: HostPath }; output: boolean }
+  assemble: { input: { at: Place; assembly: Assembly }; output: Digest | undefined }
+  assembleObject: { input: AssembleObject; output: boolean }
+  hashStaged: { input: { place: HostPath }; output: Digest }
+  take: { input: TakeStaged; output: boolean[] }
+  apply: { input: { at: Place; steps: readonly WriteStep[] }; output: WriteResult[] }
+}
+
+/** Changes or problems gathered before a part is sent. */
+const PART_SIZE = 2000
+/** Entries looked at before a part is sent all the same, so that progress shows. */
+const PART_LISTED = 20_000
+
+/** Open directories of the folders this worker has touched. */
+export class Hands {
+  readonly #dirs = new Map<HostPath, SafeDirs>()
+
+  dirs(root: HostPath): SafeDirs {
+    const known = this.#dirs.get(root)
+    if (known !== undefined) return known
+    const opened = new SafeDirs(root)
+    this.#dirs.set(root, opened)
+    return opened
+  }
+}
+
+/** Scans trees against the base; sends what differs in parts. */
+export async function scan(
+  hands: Hands,
+  { at, trees, rules }: DiskJobs['scan']['input'],
+  port: Pick<JobPort<ScanPart>, 'send' | 'isCancelled'>,
+): Promise<void> {
+  using base = Base.open(at.baseFile, { readOnly: true })
+  const dirs = hands.dirs(at.root)
+  const ignored = compileIgnore(rules)
+  let part = new Part()
+  for (const tree of trees) {
+    const due: DirPath[] = []
+    if (tree === ROOT) due.push(ROOT)
+    else if (startTree(tree, { base, dirs, ignored, part })) due.push(tree)
+    for (let dir = due.pop(); dir !== undefined; dir = due.pop()) {
+      const listing = scanDir(dirs, dir, ignored)
+      part.problems.push(...listing.problems)
+      part.listed += listing.seen.length
+      const { changes, goneDirs } = diffListing(base.children(dir), listing, ignored)
+      for (const change of changes) part.changes.push(change)
+      for (const gone of goneDirs) part.addGoneBelow(base, gone, ignored)
+      for (let i = listing.seen.length - 1; i >= 0; i--) {
+        const seen = listing.seen[i]
+        if (seen?.print.kind === 'dir') due.push(joinPath(dir, seen.name))
+      }
+      if (part.isFull) {
+        await port.send(part)
+        part = new Part()
+      }
+      if (port.isCancelled()) return
+    }
+  }
+  await port.send(part)
+}
+
+class Part implements ScanPart {
+  readonly changes: Change[] = []
+  readonly problems: Problem[] = []
+  listed = 0
+
+  get isFull(): boolean {
+    return this.changes.length >= PART_SIZE || this.problems.length >= PART_SIZE || this.listed >= PART_LISTED
+  }
+
+  addGoneBelow(base: Base, dir: DirPath, ignored: Ignored): void {
+    for (const row of base.below(dir)) {
+      if (!ignored(row.path, row.entry.kind === 'dir')) this.changes.push({ kind: 'gone', path: row.path, base: row })
+    }
+  }
+}
+
+/** Compares the top of a tree itself; `true` when there is a directory to go into. */
+function startTree(tree: RelPath, to: { base: Base; dirs: SafeDirs; ignored: Ignored; part: Part }): boolean {
+  const { base, dirs, ignored, part } = to
+  const row = base.row(tree)
+  const look = lookAt(dirs, tree)
+  if (look.state === 'problem') {
+    part.problems.push(look.problem)
+    return false
+  }
+  if (look.state === 'missing' && look.problem !== undefined) part.problems.push(look.problem)
+  const seen = look.state === 'seen' ? look.seen : undefined
+  const isDir = seen?.print.kind === 'dir'
+  if (ignored(tree, isDir || row?.entry.kind === 'dir')) return false
+  const change = diffSeen(tree, row, seen)
+  if (change !== undefined) part.changes.push(change)
+  if (!isDir) part.addGoneBelow(base, tree, ignored)
+  return isDir
+}
+
+export function look(hands: Hands, { at, paths }: DiskJobs['look']['input']): Look[] {
+  const dirs = hands.dirs(at.root)
+  return paths.map((path) => lookAt(dirs, path))
+}
+
+/** Reads small files into one buffer of their own. */
+export function read(hands: Hands, { at, files }: DiskJobs['read']['input']): DiskJobs['read']['output'] {
+  const dirs = hands.dirs(at.root)
+  const bytes = new Uint8Array(files.reduce((sum, file) => sum + file.print.size, 0))
+  let offset = 0
+  const results = files.map((file): ReadResult => {
+    const result = readFile(dirs, file.path, file.print)
+    if (result.kind !== 'read') return result
+    const size = result.bytes.length
+    bytes.set(result.bytes, offset)
+    offset += size
+    return { kind: 'read', sha256: result.sha256, offset: offset - size, size }
+  })
+  return { bytes, results }
+}
+
+export function hash(hands: Hands, { at, file }: DiskJobs['hash']['input'], isCancelled: () => boolean): HashResult {
+  return hashForPush({ dirs: hands.dirs(at.root), baseFile: at.baseFile }, file, isCancelled)
+}
+
+/** Makes a file's recipe. Its thread is for such work alone: from now on it gives way to others. */
+export function recipe(
+  hands: Hands,
+  { at, file }: DiskJobs['recipe']['input'],
+  isCancelled: () => boolean,
+): RecipeResult {
+  giveWay()
+  const hashed = hashLarge(hands.dirs(at.root), file, { like: [], shouldStop: isCancelled })
+  if (hashed.kind !== 'read') return hashed
+  return { kind: 'read', sha256: hashed.sha256, recipe: hashed.recipe?.bytes ?? new Uint8Array(0) }
+}
+
+export function extract(hands: Hands, { at, file, ops, place }: DiskJobs['extract']['input']): boolean {
+  return extractLiterals(hands.dirs(at.root), file, { ops, place })
+}
+
+export function assemble(
+  hands: Hands,
+  { at, assembly }: DiskJobs['assemble']['input'],
+  isCancelled: () => boolean,
+): Digest | undefined {
+  return assembleLocal(hands.dirs(at.root), assembly, isCancelled)
+}
+
+export function assembleAsObject(job: AssembleObject, isCancelled: () => boolean): boolean {
+  return assembleObject(job, isCancelled)
+}
+
+export function hashStaged({ place }: DiskJobs['hashStaged']['input']): Digest {
+  return digestOfFile(place)
+}
+
+export function take(job: TakeStaged): boolean[] {
+  return takeStaged(job)
+}
+
+export function apply(hands: Hands, { at, steps }: DiskJobs['apply']['input']): WriteResult[] {
+  using writer = new FolderWriter(at.root, hands.dirs(at.root))
+  return writer.apply(steps)
+}

@@ -1,0 +1,66 @@
+// The disk lanes of one process: a quick one for what a person waits for, a bulk one for whole trees and large files.
+
+import { WorkerLane } from '../daemon/worker-lane.ts'
+import type { AssembleObject } from '../disk/assemble.ts'
+import type { TakeStaged } from '../disk/take-staged.ts'
+import { PACK_BYTES } from '../model/content.ts'
+import type { WriteStep } from '../model/write-step.ts'
+import type { DiskJobs, Place } from './disk-jobs.ts'
+import type { Disk } from './ports.ts'
+
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : './disk-worker.js', import.meta.url)
+
+/** A worker's garbage is collected early: a scan makes much of it, and it would count as the program's memory. MiB. */
+const YOUNG = { maxYoungGenerationSizeMb: 16 }
+
+/** Three worker threads shared by all folders of a process; the third, for what nobody waits for, runs only now and then. */
+export class DiskLanes implements AsyncDisposable {
+  readonly #quick = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-quick', idleMs: 300_000, resourceLimits: YOUNG })
+  readonly #bulk = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-bulk', idleMs: 5_000, resourceLimits: YOUNG })
+  readonly #spare = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-spare', idleMs: 2000 })
+
+  /** The hands on one folder. */
+  disk(at: Place): Disk {
+    const quick = this.#quick
+    const bulk = this.#bulk
+    const spare = this.#spare
+    return {
+      scan: async ({ trees, rules }, onPart, signal) => {
+        await bulk.run('scan', { at, trees, rules }, { onPart }, signal)
+      },
+      look: (paths, signal) => quick.run('look', { at, paths }, {}, signal),
+      read: (files, signal) => quick.run('read', { at, files }, {}, signal),
+      hash: (file, signal) => bulk.run('hash', { at, file }, {}, signal),
+      recipe: (file, signal) => spare.run('recipe', { at, file }, {}, signal),
+      extract: (file, { ops, place }, signal) => bulk.run('extract', { at, file, ops, place }, {}, signal),
+      assemble: (assembly, signal) => bulk.run('assemble', { at, assembly }, {}, signal),
+      hashStaged: (place, signal) => bulk.run('hashStaged', { place }, {}, signal),
+      apply: (steps, signal) => quick.run('apply', { at, steps }, { transfer: buffersOf(steps) }, signal),
+    }
+  }
+
+  /** Takes staged files into a content store: small ones quickly, large ones in bulk. */
+  take(job: TakeStaged, signal: AbortSignal): Promise<readonly boolean[]> {
+    const bytes = job.slices.reduce((sum, slice) => sum + slice.size, 0)
+    return (bytes > PACK_BYTES ? this.#bulk : this.#quick).run('take', job, {}, signal)
+  }
+
+  /** Makes an object from others; `false` when it does not come out right. */
+  assemble(job: AssembleObject, signal: AbortSignal): Promise<boolean> {
+    return this.#bulk.run('assembleObject', job, {}, signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#quick, this.#bulk, this.#spare].map((lane) => lane[Symbol.asyncDispose]()))
+  }
+}
+
+/** The buffers that the steps' bodies lie in; they are nobody else's. */
+function buffersOf(steps: readonly WriteStep[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>()
+  for (const step of steps) {
+    if (step.do !== 'place-file' || step.body.kind !== 'bytes') continue
+    if (step.body.bytes.buffer instanceof ArrayBuffer) buffers.add(step.body.bytes.buffer)
+  }
+  return [...buffers]
+}

@@ -1,0 +1,57 @@
+// Fetches one large content into staging: by what is here already, or goes on where an earlier fetch stopped; and verifies the whole.
+
+import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
+import { SyncError } from '../errors.ts'
+import type { HostPath } from '../model/path.ts'
+import type { ReplicaParts } from './folder-state.ts'
+import { fetchByPatch } from './patch-pull.ts'
+import type { Hub, OnBytes, PlacedContent } from './ports.ts'
+
+/** What was in flight when a transfer stopped may have arrived out of order: so much before its end is fetched again. Bytes. */
+const RESUME_OVERLAP = 4 * 1024 * 1024
+
+/** Returns the staged file's place. Throws `SyncError` NO_SPACE, or WRONG_CONTENT when what came is not what was named, twice. */
+export async function fetchLarge(
+  what: { content: PlacedContent; hub: Hub; parts: ReplicaParts },
+  onBytes: OnBytes,
+  signal: AbortSignal,
+): Promise<HostPath> {
+  const { content, hub, parts } = what
+  const name = `o-${content.sha256}`
+  if (!isBegun(parts.root, name)) {
+    const patched = await fetchByPatch(what, onBytes, signal)
+    if (patched !== undefined) return patched
+  }
+  for (let tries = 0; tries < 2; tries++) {
+    const from = stage(parts.root, name, content.size)
+    onBytes(from)
+    const place = stagedPlace(parts.root, name)
+    if (from < content.size) await hub.depot.readFile(content, { place, from }, onBytes, signal)
+    const found = await parts.disk.hashStaged(place, signal)
+    if (found === content.sha256) return place
+    parts.log.warn(`Fetched content ${content.sha256} came as ${found}, trying again`, { folder: parts.name })
+    StagedFile.reopen(parts.root, name)?.discard()
+  }
+  throw new SyncError(`Cannot fetch content ${content.sha256}: other bytes came twice`, {
+    code: 'WRONG_CONTENT',
+    retry: 'later',
+  })
+}
+
+/** Whether an earlier fetch of the whole left something to go on with. */
+function isBegun(root: HostPath, name: string): boolean {
+  using left = StagedFile.reopen(root, name)
+  return left !== undefined && left.size() > RESUME_OVERLAP
+}
+
+/** Makes the staged file, or finds what an earlier fetch left; the bytes it holds. */
+function stage(root: HostPath, name: string, size: number): number {
+  using left = StagedFile.reopen(root, name)
+  if (left === undefined) {
+    StagedFile.create(root, name).close()
+    return 0
+  }
+  if (left.size() <= size) return Math.max(0, left.size() - RESUME_OVERLAP)
+  left.finish(0)
+  return 0
+}

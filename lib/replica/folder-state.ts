@@ -1,0 +1,142 @@
+// What one replica knows at this moment: what is dirty, what differs, what is in hand, what is wrong.
+
+import type { Clock } from '../daemon/clock.ts'
+import type { Log } from '../daemon/log.ts'
+import { samePrint } from '../model/entry.ts'
+import type { HostPath, RelPath } from '../model/path.ts'
+import { isBelow, type DirPath } from '../model/path.ts'
+import type { PlacedHead } from '../model/content.ts'
+import type { Seq } from '../model/revision.ts'
+import type { Problem } from '../model/problem.ts'
+import type { Change } from '../model/snapshot.ts'
+import type { Base } from '../store/base.ts'
+import { Bell } from './bell.ts'
+import type { Disk, Hub } from './ports.ts'
+
+/** What a replica is made from. `rules` reads the folder's ignore rules anew. */
+export interface ReplicaParts {
+  readonly name: string
+  readonly root: HostPath
+  readonly base: Base
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly maxDelete: { readonly kind: 'share'; readonly share: number } | { readonly kind: 'off' }
+  readonly settleMs: number
+  /** New and changed files that may wait before the scan waits for them to be pushed. */
+  readonly backlog: number
+  readonly rescanMs: number
+  readonly rules: () => readonly string[]
+  /** Names in staging that belong to others. */
+  readonly keepStaged: (name: string) => boolean
+}
+
+/** A hub with what was agreed when it was attached. `signal` ends with the link. */
+export interface Attached {
+  readonly hub: Hub
+  readonly signal: AbortSignal
+}
+
+/** Progress of what is being brought in step; counts fall back to 0 when it is. */
+export interface Progress {
+  filesDone: number
+  filesTotal: number
+  bytesDone: number
+  bytesTotal: number
+}
+
+/** Up to so many new heads are named; to find more, all that wait are searched. */
+const FRESH = 1000
+
+export class FolderState {
+  readonly parts: ReplicaParts
+  readonly localBell = new Bell()
+  readonly scanBell = new Bell()
+  readonly pushBell = new Bell()
+  readonly applyBell = new Bell()
+  /** Paths whose disk differs from the base, as far as is known. */
+  readonly changes = new Map<RelPath, Change>()
+  /** Paths that a push or an apply has in hand. */
+  readonly busy = new Set<RelPath>()
+  readonly dirtyTrees = new Set<DirPath>()
+  /** Trouble by the path it is shown under; `at` when it may be tried again (monotonic ms). */
+  readonly problems = new Map<string, Problem>()
+  /** Paths whose head could not be applied, and when to try again (monotonic ms). */
+  readonly blocked = new Map<RelPath, number>()
+  /** Heads that came since they were last looked for; `all`: too many to name. */
+  fresh: Set<RelPath> | 'all' = new Set()
+  readonly progress: Progress = { filesDone: 0, filesTotal: 0, bytesDone: 0, bytesTotal: 0 }
+  attached: Attached | undefined
+  /** All heads after the cursor were asked for since the hub was attached. */
+  caughtUp = false
+  scanned = false
+  scanning = false
+  looking = 0
+  halted: Problem | undefined
+  held: readonly RelPath[] = []
+  readonly #watchers = new Set<() => void>()
+
+  constructor(parts: ReplicaParts) {
+    this.parts = parts
+  }
+
+  /** Calls `listener` whenever something may have changed, until disposed. */
+  onChange(listener: () => void): Disposable {
+    this.#watchers.add(listener)
+    return { [Symbol.dispose]: () => void this.#watchers.delete(listener) }
+  }
+
+  changed(): void {
+    for (const listener of this.#watchers) listener()
+  }
+
+  /** Whether a change still differs from the base: a scan reads the base while others write it. */
+  isNews(change: Change): boolean {
+    const row = this.parts.base.row(change.path)
+    return change.kind === 'gone' ? row !== undefined : row === undefined || !samePrint(row.print, change.print)
+  }
+
+  /** The base was told of what stands at `path` now: a change that says no more than that is none. */
+  agreed(path: RelPath): void {
+    const change = this.changes.get(path)
+    if (change !== undefined && !this.isNews(change)) this.changes.delete(path)
+  }
+
+  /** Takes heads that the coordinator told of; what was blocked on an older one may be tried again. */
+  takeHeads(heads: readonly PlacedHead[], upTo: Seq): void {
+    this.parts.base.takeIncoming(heads, upTo)
+    for (const { head } of heads) this.blocked.delete(head.path)
+    if (heads.length > FRESH) this.fresh = 'all'
+    else if (this.fresh !== 'all') for (const { head } of heads) this.fresh.add(head.path)
+  }
+
+  markTree(dir: DirPath): void {
+    for (const known of this.dirtyTrees) {
+      if (known === dir || isBelow(known, dir)) return
+      if (isBelow(dir, known)) this.dirtyTrees.delete(known)
+    }
+    this.dirtyTrees.add(dir)
+    this.scanBell.ring()
+  }
+
+  problem(problem: Problem): void {
+    const known = this.problems.get(problem.path)
+    if (known?.reason === problem.reason) return
+    this.problems.set(problem.path, problem)
+    this.parts.log.warn(`${problem.path}: ${problem.reason}`, { folder: this.parts.name, todo: problem.todo })
+    this.changed()
+  }
+
+  solved(path: string): void {
+    if (this.problems.delete(path)) this.changed()
+  }
+
+  /** Wakes every loop: something they all depend on has changed. */
+  wakeAll(): void {
+    this.localBell.ring()
+    this.scanBell.ring()
+    this.pushBell.ring()
+    this.applyBell.ring()
+    this.changed()
+  }
+}

@@ -1,0 +1,71 @@
+// Opens the replica of one configured folder on this machine: base, disk, watch and engine together.
+
+import { mkdirSync } from 'node:fs'
+import type { Clock } from '../daemon/clock.ts'
+import type { Log } from '../daemon/log.ts'
+import { compileIgnore, readRules } from '../disk/ignore.ts'
+import type { HostPath } from '../model/path.ts'
+import { Base } from '../store/base.ts'
+import { TreeWatcher } from '../watch/tree-watcher.ts'
+import type { DiskLanes } from './disk-lanes.ts'
+import type { StartWatch } from './ports.ts'
+import { Replica } from './replica.ts'
+
+export interface FolderSettings {
+  readonly name: string
+  readonly root: HostPath
+  readonly ignore: readonly string[]
+  readonly maxDelete: { readonly kind: 'share'; readonly share: number } | { readonly kind: 'off' }
+  readonly settleMs: number
+  readonly rescanMs: number
+}
+
+export interface Machinery {
+  readonly stateDir: HostPath
+  readonly lanes: DiskLanes
+  readonly clock: Clock
+  readonly log: Log
+  /** Names in the folder's staging that belong to others. */
+  readonly keepStaged?: (name: string) => boolean
+}
+
+/** Some ten megabytes of what a scan found. */
+const BACKLOG = 20_000
+
+/** Where a folder's base is, under the node's state directory. */
+export function baseFileOf(stateDir: HostPath, folder: string): string {
+  return `${stateDir}/folders/${folder}/base.db`
+}
+
+/** Opens the folder. Throws `SyncError` DATABASE_DAMAGED and what the disk says. */
+export async function openReplica(folder: FolderSettings, machinery: Machinery): Promise<Replica> {
+  const { stateDir, lanes, clock, log, keepStaged } = machinery
+  const { name, root, maxDelete, settleMs, rescanMs } = folder
+  const baseFile = baseFileOf(stateDir, name)
+  mkdirSync(`${stateDir}/folders/${name}`, { recursive: true, mode: 0o700 })
+  return await Replica.open(
+    {
+      ...{ name, root, maxDelete, settleMs, rescanMs, clock, log, backlog: BACKLOG },
+      base: Base.open(baseFile),
+      disk: lanes.disk({ root, baseFile }),
+      rules: () => readRules(root, folder.ignore),
+      keepStaged: keepStaged ?? (() => false),
+    },
+    (rules) => startWatch(root, rules, clock),
+  )
+}
+
+function startWatch(root: HostPath, rules: readonly string[], clock: Clock): StartWatch {
+  return async (on, signal) => {
+    const watcher = await TreeWatcher.open(
+      { root, ignored: compileIgnore(rules), onEvents: on.events, onLimit: on.limit, clock },
+      signal,
+    )
+    return {
+      setRules: (changed) => {
+        void watcher.setIgnored(compileIgnore(changed))
+      },
+      [Symbol.asyncDispose]: () => watcher[Symbol.asyncDispose](),
+    }
+  }
+}

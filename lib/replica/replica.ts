@@ -1,0 +1,394 @@
+// A replica: keeps one folder on this machine equal to its hub, for as long as it is open.
+
+import { mkdirSync } from 'node:fs'
+import { readMarker, writeMarker } from '../disk/marker.ts'
+import { cleanStaging, mendStaging } from '../disk/staged-file.ts'
+import { Unreachable } from '../errors.ts'
+import { PACKED_MAX, type PlacedHead } from '../model/content.ts'
+import { ROOT, type RelPath } from '../model/path.ts'
+import type { Problem } from '../model/problem.ts'
+import type { Seq } from '../model/revision.ts'
+import { FolderState, type ReplicaParts } from './folder-state.ts'
+import { LocalSide } from './local-side.ts'
+import type { Hub, StartWatch, Watch } from './ports.ts'
+import { PullSide } from './pull-side.ts'
+import { PushSide } from './push-side.ts'
+import { rootTrouble } from './root-guard.ts'
+
+/** What the coordinator says of a folder: its id, and which life of its numbering this is. */
+export interface Agreement {
+  readonly id: string
+  readonly incarnation: string
+}
+
+/** New heads: those after `prev` up to `upTo`, less what this replica proposed itself. */
+export interface News {
+  readonly prev: Seq
+  readonly upTo: Seq
+  readonly heads: readonly PlacedHead[]
+}
+
+export type FolderCondition = 'in step' | 'scanning' | 'syncing' | 'waiting' | 'held' | 'halted' | 'offline'
+
+export interface ReplicaStatus {
+  readonly name: string
+  readonly path: string
+  readonly state: FolderCondition
+  readonly seq: Seq
+  readonly pending: number
+  readonly bytesPending: number
+  readonly progress: {
+    readonly filesDone: number
+    readonly filesTotal: number
+    readonly bytesDone: number
+    readonly bytesTotal: number
+  }
+  readonly problems: readonly Problem[]
+}
+
+/** How often the hub is told how far this replica is, at most. */
+const REPORT_MS = 500
+const PAGE = 5000
+
+export class Replica implements AsyncDisposable {
+  readonly #state: FolderState
+  readonly #local: LocalSide
+  readonly #push: PushSide
+  readonly #pull: PullSide
+  readonly #stop = new AbortController()
+  readonly #loops: Promise<unknown>[] = []
+  #watch: Watch | undefined
+  #catching: Promise<void> | undefined
+  #mustCatchUp = false
+  #reported = ''
+  #report: Disposable | undefined
+
+  private constructor(parts: ReplicaParts) {
+    this.#state = new FolderState(parts)
+    this.#local = new LocalSide(this.#state, (rules) => this.#watch?.setRules(rules))
+    this.#push = new PushSide(this.#state, this.#local)
+    this.#pull = new PullSide(this.#state, this.#local)
+  }
+
+  /** Opens the folder, making it when it never was; starts to watch and to scan. The loops run until disposed. */
+  static async open(parts: ReplicaParts, startWatch: (rules: readonly string[]) => StartWatch): Promise<Replica> {
+    const isNew = parts.base.folderId() === undefined
+    if (isNew) mkdirSync(parts.root, { recursive: true })
+    const replica = new Replica(parts)
+    if (!rootTrouble(replica.#state)) {
+      if (!isNew) mendStaging(parts.root)
+      const wanted = new Set(largeIncoming(parts.base).map((sha256) => `o-${sha256}`))
+      cleanStaging(parts.root, (name) => wanted.has(name) || parts.keepStaged(name))
+    }
+    replica.#start(startWatch(replica.#local.rules))
+    return replica
+  }
+
+  get name(): string {
+    return this.#state.parts.name
+  }
+
+  /** The folder id of the directory, or of what was agreed; `undefined` for a folder that never met a coordinator. */
+  get id(): string | undefined {
+    const marker = readMarker(this.#state.parts.root)
+    return this.#state.parts.base.folderId() ?? (marker.kind === 'marker' ? marker.id : undefined)
+  }
+
+  get incarnation(): string | undefined {
+    return this.#state.parts.base.incarnation()
+  }
+
+  get cursor(): Seq {
+    return this.#state.parts.base.cursor()
+  }
+
+  /** Calls `listener` whenever the status may have changed, until disposed. */
+  onChange(listener: () => void): Disposable {
+    return this.#state.onChange(listener)
+  }
+
+  /** Joins a hub until `signal` ends. What was agreed with another life of the coordinator is forgotten: everything is compared anew. */
+  attach(hub: Hub, agreement: Agreement, signal: AbortSignal): void {
+    const { base, root, log, name } = this.#state.parts
+    const id = this.id
+    if (id !== undefined && id !== agreement.id) {
+      this.#state.halted = {
+        path: '.',
+        reason: `the folder ${root} belongs to another folder id (${id}, the coordinator's is ${agreement.id})`,
+        todo: "correct the path in the config file, or remove .systemsync/marker from the directory and this node's state to join it anew",
+      }
+      this.#state.changed()
+      return
+    }
+    const known = base.incarnation()
+    if (known === undefined) base.setIncarnation(agreement.incarnation)
+    else if (known !== agreement.incarnation) {
+      log.warn(`The coordinator of folder "${name}" was set up anew: comparing everything`)
+      base.forget()
+      base.setIncarnation(agreement.incarnation)
+      this.#state.changes.clear()
+      this.#state.markTree(ROOT)
+      this.#local.drained()
+    }
+    if (base.folderId() === undefined) {
+      if (readMarker(root).kind === 'none') writeMarker(root, agreement.id)
+      base.setFolderId(agreement.id)
+    }
+    this.#state.attached = { hub, signal }
+    this.#state.caughtUp = false
+    this.#state.blocked.clear()
+    signal.addEventListener(
+      'abort',
+      () => {
+        this.#detach(signal)
+      },
+      { once: true },
+    )
+    this.#catchUp()
+    this.#state.wakeAll()
+  }
+
+  /** Takes a hint from the hub. */
+  told({ prev, upTo, heads }: News): void {
+    const { base } = this.#state.parts
+    if (!this.#state.caughtUp) {
+      this.#mustCatchUp = true
+      return
+    }
+    const cursor = base.cursor()
+    if (upTo <= cursor) return
+    if (prev > cursor) {
+      this.#catchUp()
+      return
+    }
+    this.#state.takeHeads(heads, upTo)
+    this.#state.applyBell.ring()
+    this.#state.changed()
+  }
+
+  /** The coordinator took over the folder's earlier id. */
+  rename(id: string): void {
+    const { base, root } = this.#state.parts
+    writeMarker(root, id)
+    base.setFolderId(id)
+  }
+
+  confirm(): boolean {
+    if (this.#state.held.length === 0) return false
+    this.#push.confirm()
+    return true
+  }
+
+  reject(): boolean {
+    if (this.#state.held.length === 0) return false
+    this.#push.reject()
+    return true
+  }
+
+  /** Looks at everything once more, soon. */
+  rescan(): void {
+    this.#state.markTree(ROOT)
+  }
+
+  status(): ReplicaStatus {
+    const state = this.#state
+    const { base, name, root } = state.parts
+    const incoming = base.incomingCount()
+    const pending = state.changes.size + incoming.count
+    const problems = [...state.problems.values()]
+    if (state.halted !== undefined) problems.unshift(state.halted)
+    if (state.held.length > 0) {
+      problems.unshift({
+        path: '.',
+        reason: `the deletion of ${String(state.held.length)} of ${String(base.count())} paths is held, nothing of it was sent`,
+        todo: `answer with "monitor confirm ${name}" to delete them everywhere, or "monitor reject ${name}" to bring them back`,
+      })
+    }
+    return {
+      name,
+      path: root,
+      state: this.#condition(pending),
+      seq: base.cursor(),
+      pending,
+      bytesPending: incoming.bytes + putBytes(state),
+      progress: { ...state.progress },
+      problems,
+    }
+  }
+
+  /** Whether nothing more will happen by itself: in step, or stuck on something that `status` names. */
+  isAtRest(): boolean {
+    const state = this.#state
+    if (state.halted !== undefined) return true
+    if (state.attached === undefined || !this.#isQuiet()) return false
+    const { base } = state.parts
+    return state.changes.size <= state.held.length && base.incomingCount().count <= state.blocked.size
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('The replica is closed', 'AbortError'))
+    this.#report?.[Symbol.dispose]()
+    await this.#watch?.[Symbol.asyncDispose]()
+    await Promise.allSettled(this.#loops)
+    this.#state.parts.base.close()
+  }
+
+  #start(startWatch: StartWatch): void {
+    const { signal } = this.#stop
+    this.#loops.push(
+      this.#forever('watch', async () => {
+        this.#watch = await startWatch(
+          {
+            events: (events) => {
+              this.#local.take(events)
+            },
+            limit: (problem) => {
+              this.#state.problem(problem)
+            },
+          },
+          signal,
+        )
+        this.#state.markTree(ROOT)
+        await this.#forever('scan', () => this.#local.runScans(signal))
+      }),
+      this.#forever('look', () => this.#local.runLooks(signal)),
+      this.#forever('push', () => this.#push.run(signal)),
+      this.#forever('pull', () => this.#pull.run(signal)),
+    )
+    this.#state.onChange(() => {
+      this.#reportSoon()
+    })
+  }
+
+  /** Runs a loop; what it throws is told, and it starts again a second later. */
+  async #forever(what: string, loop: () => Promise<void>): Promise<void> {
+    const { signal } = this.#stop
+    const { clock, log, name } = this.#state.parts
+    while (!signal.aborted) {
+      try {
+        await loop()
+      } catch (error) {
+        if (signal.aborted) return
+        log.error(`The ${what} of folder "${name}" failed, starting it again`, {
+          error: String(error),
+          stack: error instanceof Error ? error.stack : undefined,
+        })
+        await clock.sleep(1000, signal).catch(() => undefined)
+      }
+    }
+  }
+
+  #detach(signal: AbortSignal): void {
+    if (this.#state.attached?.signal !== signal) return
+    this.#state.attached = undefined
+    this.#state.caughtUp = false
+    this.#state.wakeAll()
+  }
+
+  /** Asks for all heads after the cursor; asked again meanwhile, it does so again. */
+  #catchUp(): void {
+    this.#mustCatchUp = true
+    if (this.#catching !== undefined) return
+    this.#catching = this.#catchUpNow()
+      .catch((error: unknown) => {
+        const { attached, parts } = this.#state
+        if (error instanceof Unreachable || attached?.signal.aborted !== false || this.#stop.signal.aborted) return
+        parts.log.error(`Cannot ask for the changes of folder "${parts.name}", trying again`, { error: String(error) })
+        void parts.clock.sleep(1000, this.#stop.signal).then(
+          () => {
+            this.#catchUp()
+          },
+          () => undefined,
+        )
+      })
+      .finally(() => {
+        this.#catching = undefined
+        if (this.#mustCatchUp && this.#state.attached !== undefined && this.#state.caughtUp) this.#catchUp()
+      })
+  }
+
+  async #catchUpNow(): Promise<void> {
+    const { base } = this.#state.parts
+    while (this.#mustCatchUp) {
+      this.#mustCatchUp = false
+      const attached = this.#state.attached
+      if (attached === undefined) return
+      for (let more = true; more;) {
+        const page = await attached.hub.changes(base.cursor(), attached.signal)
+        if (this.#state.attached !== attached) {
+          this.#mustCatchUp = true
+          break
+        }
+        this.#state.takeHeads(page.heads, page.upTo)
+        more = page.more
+        this.#state.applyBell.ring()
+        this.#state.changed()
+      }
+      if (this.#state.attached === attached) this.#state.caughtUp = true
+    }
+    this.#state.wakeAll()
+  }
+
+  #isQuiet(): boolean {
+    const state = this.#state
+    return (
+      state.caughtUp &&
+      state.scanned &&
+      !state.scanning &&
+      state.dirtyTrees.size === 0 &&
+      state.busy.size === 0 &&
+      !this.#local.restless &&
+      !this.#push.active &&
+      !this.#pull.active &&
+      this.#catching === undefined
+    )
+  }
+
+  #condition(pending: number): FolderCondition {
+    const state = this.#state
+    if (state.halted !== undefined) return 'halted'
+    if (state.attached === undefined) return 'offline'
+    if (state.held.length > 0) return 'held'
+    if (!state.scanned || (state.scanning && pending === 0)) return 'scanning'
+    if (this.#isQuiet() && pending === 0) {
+      const { progress } = state
+      progress.filesDone = progress.filesTotal = progress.bytesDone = progress.bytesTotal = 0
+      return state.problems.size === 0 ? 'in step' : 'waiting'
+    }
+    return this.isAtRest() ? 'waiting' : 'syncing'
+  }
+
+  #reportSoon(): void {
+    if (this.#report !== undefined || this.#stop.signal.aborted) return
+    this.#report = this.#state.parts.clock.after(REPORT_MS, () => {
+      this.#report = undefined
+      const { attached } = this.#state
+      if (attached === undefined) return
+      const { state, pending, seq } = this.status()
+      const said = `${state} ${String(pending)} ${String(seq)}`
+      if (said === this.#reported) return
+      this.#reported = said
+      attached.hub.report({ cursor: seq, pending, state })
+    })
+  }
+}
+
+/** Large contents that wait to be fetched: what is staged of them is of use. */
+function largeIncoming(base: ReplicaParts['base']): string[] {
+  const found: string[] = []
+  for (let after: RelPath | undefined; ;) {
+    const page = base.incomingAfter(after, PAGE)
+    for (const { head } of page) {
+      if (head.entry?.kind === 'file' && head.entry.size > PACKED_MAX) found.push(head.entry.sha256)
+    }
+    after = page.at(-1)?.head.path
+    if (page.length < PAGE) return found
+  }
+}
+
+function putBytes(state: FolderState): number {
+  let bytes = 0
+  for (const change of state.changes.values())
+    if (change.kind === 'put' && change.print.kind === 'file') bytes += change.print.size
+  return bytes
+}

@@ -1,0 +1,189 @@
+// The content store of one folder on the coordinator: bodies become whole in staging, then rest in packs and objects.
+
+import { randomBytes } from 'node:crypto'
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import { Refused } from '../errors.ts'
+import type { ContentPlace, PatchOp } from '../model/content.ts'
+import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
+import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
+import { codeOf } from '../disk/trouble.ts'
+import type { ContentJobs, Slice } from './ports.ts'
+
+/** What was in flight when an upload stopped may have arrived out of order: so much before its end is sent again. Bytes. */
+const RESUME_OVERLAP = 4 * 1024 * 1024
+
+/** Bytes of a content on this machine. */
+export interface HostPlace {
+  readonly file: HostPath
+  readonly offset: number
+}
+
+export class ContentStore {
+  readonly #own: string
+  readonly #jobs: ContentJobs
+
+  constructor(root: HostPath, jobs: ContentJobs) {
+    this.#own = `${root}/${OWN_DIR}`
+    this.#jobs = jobs
+  }
+
+  /** Makes the directories, and clears away what the journal does not know: unfinished packs, and packs and objects that were never committed. */
+  prepare(knownPacks: ReadonlySet<string>, knowsObject: (sha256: Digest) => boolean = () => true): void {
+    for (const dir of ['staging', 'objects', 'packs'])
+      mkdirSync(`${this.#own}/${dir}`, { recursive: true, mode: 0o700 })
+    for (const pack of readdirSync(`${this.#own}/packs`)) {
+      if (!knownPacks.has(pack)) rmSync(`${this.#own}/packs/${pack}`, { force: true })
+    }
+    for (const prefix of readdirSync(`${this.#own}/objects`)) {
+      for (const name of readdirSync(`${this.#own}/objects/${prefix}`)) {
+        const digest = parseDigest(name)
+        if (digest === undefined || !knowsObject(digest))
+          rmSync(`${this.#own}/objects/${prefix}/${name}`, { force: true })
+      }
+    }
+    for (const peer of readdirSync(`${this.#own}/staging`, { withFileTypes: true })) {
+      if (!peer.isDirectory()) continue
+      for (const name of readdirSync(`${this.#own}/staging/${peer.name}`)) {
+        if (!name.startsWith('o-'))
+          rmSync(`${this.#own}/staging/${peer.name}/${name}`, { force: true, recursive: true })
+      }
+    }
+  }
+
+  /** The staging of one peer, made when it is missing. */
+  stagingOf(peer: string): HostPath {
+    const dir = `${this.#own}/staging/${peer}`
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    return hostPath(dir)
+  }
+
+  /** Removes what `peer` staged as `name`. */
+  discard(peer: string, name: string): void {
+    rmSync(`${this.#own}/staging/${peer}/${name}`, { force: true })
+  }
+
+  /** Removes what peers staged before `beforeMs` (since 1970) and never came back to. */
+  discardOlder(beforeMs: number): void {
+    for (const peer of readdirSync(`${this.#own}/staging`, { withFileTypes: true })) {
+      if (!peer.isDirectory()) continue
+      for (const name of readdirSync(`${this.#own}/staging/${peer.name}`)) {
+        const place = `${this.#own}/staging/${peer.name}/${name}`
+        const found = lstatSync(place, { throwIfNoEntry: false })
+        if (found !== undefined && found.mtimeMs < beforeMs) rmSync(place, { force: true, recursive: true })
+      }
+    }
+  }
+
+  /** How many bytes of a content `peer` has staged already. */
+  stagedBytes(peer: string, sha256: Digest, size: number): number {
+    try {
+      const staged = statSync(`${this.#own}/staging/${peer}/o-${sha256}`).size
+      return staged <= size ? Math.max(0, staged - RESUME_OVERLAP) : 0
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return 0
+      throw error
+    }
+  }
+
+  /** Verifies and keeps a staged pack; which of its slices are what they should be. `undefined` pack when none is. */
+  async takePack(
+    peer: string,
+    name: string,
+    slices: readonly Slice[],
+    signal: AbortSignal,
+  ): Promise<{ pack: string | undefined; good: readonly boolean[] }> {
+    const pack = `k${randomBytes(12).toString('hex')}`
+    const place = hostPath(`${this.#own}/staging/${peer}/${name}`)
+    const good = await this.#jobs.take({ place, target: hostPath(`${this.#own}/packs/${pack}`), slices }, signal)
+    return { pack: good.includes(true) ? pack : undefined, good }
+  }
+
+  /** Verifies and keeps a staged content as an object; `false`, and the staged file is gone, when it is not what it should be. */
+  async takeFile(
+    peer: string,
+    name: string,
+    content: { sha256: Digest; size: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const place = hostPath(`${this.#own}/staging/${peer}/${name}`)
+    const dir = `${this.#own}/objects/${content.sha256.slice(0, 2)}`
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const target = hostPath(`${dir}/${content.sha256}`)
+    const [good] = await this.#jobs.take({ place, target, slices: [{ ...content, offset: 0 }], whole: true }, signal)
+    return good === true
+  }
+
+  /**
+   * Makes a content from `sources`, which are held, and the staged file `name`, which is gone afterwards; `false` when it does not come out as named.
+   * Throws `Refused` 507 when the disk is full.
+   */
+  async assemble(
+    peer: string,
+    content: { sha256: Digest; size: number },
+    how: { name: string | undefined; ops: readonly PatchOp[]; sources: readonly HostPlace[] },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const literal = how.name === undefined ? undefined : hostPath(`${this.#own}/staging/${peer}/${how.name}`)
+    try {
+      return await this.#jobs.assemble(
+        {
+          ...content,
+          ops: how.ops,
+          sources: how.sources,
+          literal,
+          scratch: hostPath(`${this.#own}/staging/make-${randomBytes(12).toString('hex')}`),
+          target: hostPath(`${this.#own}/objects/${content.sha256.slice(0, 2)}/${content.sha256}`),
+        },
+        signal,
+      )
+    } finally {
+      if (literal !== undefined) rmSync(literal, { force: true })
+    }
+  }
+
+  /** Where on this machine the bytes of a content are. */
+  hostPlace(sha256: Digest, place: ContentPlace): HostPlace {
+    return place.kind === 'pack'
+      ? { file: hostPath(`${this.#own}/packs/${place.pack}`), offset: place.offset }
+      : { file: hostPath(`${this.#own}/objects/${sha256.slice(0, 2)}/${sha256}`), offset: 0 }
+  }
+
+  /** Reads a small content whole. */
+  read(content: { sha256: Digest; size: number; place: ContentPlace }): Uint8Array {
+    const bytes = new Uint8Array(content.size)
+    if (content.sha256 === EMPTY_DIGEST) return bytes
+    const { file, offset } = this.hostPlace(content.sha256, content.place)
+    const fd = openOrRefuse(file, content.sha256)
+    try {
+      for (let at = 0; at < bytes.length;) {
+        const read = readSync(fd, bytes, at, bytes.length - at, offset + at)
+        if (read === 0) throw new Refused(`Cannot read content ${content.sha256}: it is cut short`, { status: 404 })
+        at += read
+      }
+      return bytes
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  dropPack(pack: string): void {
+    rmSync(`${this.#own}/packs/${pack}`, { force: true })
+  }
+
+  dropObject(sha256: Digest): void {
+    try {
+      unlinkSync(this.hostPlace(sha256, { kind: 'object' }).file)
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+    }
+  }
+}
+
+function openOrRefuse(file: HostPath, sha256: Digest): number {
+  try {
+    return openSync(file, 'r')
+  } catch (cause) {
+    if (codeOf(cause) !== 'ENOENT') throw cause
+    throw new Refused(`Cannot read content ${sha256}: it is not held`, { status: 404, cause })
+  }
+}

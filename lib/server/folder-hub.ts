@@ -1,0 +1,360 @@
+// The hub of one folder: takes proposals from any peer, commits them, tells everyone else.
+
+import { planCommit } from '../core/commit-plan.ts'
+import { literalBytes, patchFault } from '../core/patch.ts'
+import { Refused } from '../errors.ts'
+import type { Entry, FileEntry } from '../model/entry.ts'
+import type { Clock } from '../daemon/clock.ts'
+import type { Log } from '../daemon/log.ts'
+import {
+  PACKED_MAX,
+  type ContentPlace,
+  type Patch,
+  type PlacedHead,
+  type Source,
+  type SourcedProposal,
+} from '../model/content.ts'
+import { EMPTY_DIGEST, type Digest } from '../model/digest.ts'
+import { ROOT, type RelPath } from '../model/path.ts'
+import type { Outcome, Proposal, Revision, Seq } from '../model/revision.ts'
+import type { ChangesPage, CommitReply, Content, Holding } from '../replica/ports.ts'
+import type { Journal } from '../store/journal.ts'
+import type { ContentStore } from './content-store.ts'
+import type { Slice } from './ports.ts'
+
+/** A commit as the others are told of it: the heads after `prev` up to `upTo`. */
+export interface Announcement {
+  readonly author: string
+  readonly prev: Seq
+  readonly upTo: Seq
+  readonly heads: readonly PlacedHead[]
+}
+
+interface NewContent extends Content {
+  readonly place: ContentPlace
+  readonly patch?: Patch
+}
+
+/** What has been made sure of the bodies that came with a batch. */
+interface Bodies {
+  readonly contents: readonly NewContent[]
+  /** Packs that arrived whole; those nothing was committed from are dropped. */
+  readonly packs: readonly string[]
+  readonly bad: ReadonlySet<SourcedProposal>
+  /** What is wrong with patches that cannot make what they should. */
+  readonly malformed?: ReadonlyMap<SourcedProposal, string>
+}
+
+export class FolderHub {
+  readonly name: string
+  readonly journal: Journal
+  readonly store: ContentStore
+  readonly #conflict: 'latest' | 'keep-both'
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #cursors = new Map<string, { readonly cursor: Seq; readonly lastSeenMs: number }>()
+  readonly #listeners = new Set<(news: Announcement) => void>()
+
+  constructor(parts: {
+    name: string
+    journal: Journal
+    store: ContentStore
+    conflict: 'latest' | 'keep-both'
+    clock: Clock
+    log: Log
+  }) {
+    this.name = parts.name
+    this.journal = parts.journal
+    this.store = parts.store
+    this.#conflict = parts.conflict
+    this.#clock = parts.clock
+    this.#log = parts.log
+  }
+
+  /** Tells `listener` of every commit until disposed. */
+  onCommit(listener: (news: Announcement) => void): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+  }
+
+  /** Notes how far a client is. Kept in memory until `saveCursors`: a stale one only keeps tombstones longer. */
+  noteCursor(client: string, cursor: Seq): void {
+    this.#cursors.set(client, { cursor, lastSeenMs: this.#clock.now() })
+  }
+
+  /** How far a client is, and when it was last heard of; `undefined` for one that was never here. */
+  cursorOf(client: string): { readonly cursor: Seq; readonly lastSeenMs: number } | undefined {
+    return this.#cursors.get(client) ?? this.journal.client(client)
+  }
+
+  /** Makes what was noted durable. */
+  saveCursors(): void {
+    this.journal.transaction(() => {
+      for (const [client, { cursor, lastSeenMs }] of this.#cursors) this.journal.setCursor(client, cursor, lastSeenMs)
+    })
+    this.#cursors.clear()
+  }
+
+  changes(since: Seq, limit: number): ChangesPage {
+    return this.journal.headsAfter(since, limit, { live: since === 0 })
+  }
+
+  holdings(peer: string, contents: readonly Content[]): Holding[] {
+    return contents.map(({ sha256, size }): Holding =>
+      this.#holds(sha256)
+        ? { kind: 'have' }
+        : { kind: 'go', staged: size > PACKED_MAX ? this.store.stagedBytes(peer, sha256, size) : 0 },
+    )
+  }
+
+  places(digests: readonly Digest[]): (ContentPlace | undefined)[] {
+    return digests.map((digest) => this.journal.place(digest)?.place)
+  }
+
+  /** How a held content was made from others; the others may be gone by now. */
+  recipe(sha256: Digest): Patch | undefined {
+    return this.journal.patch(sha256)
+  }
+
+  /** Verifies the bodies, commits what can be, and answers for each proposal in order. */
+  async propose(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<CommitReply> {
+    const bodies = await this.#takeBodies(peer, batch, signal)
+    const arrived = new Map(bodies.contents.map((content) => [content.sha256, content]))
+    const accepted: SourcedProposal[] = []
+    const early = new Map<SourcedProposal, Outcome>()
+    for (const sourced of batch) {
+      const outcome = this.#checkBody(sourced, bodies, arrived)
+      if (outcome === undefined) accepted.push(sourced)
+      else early.set(sourced, outcome)
+    }
+    const reply = this.#commit(
+      peer,
+      accepted.map((sourced) => sourced.proposal),
+      bodies,
+    )
+    const late = new Map(accepted.map((sourced, index) => [sourced, reply.outcomes[index]]))
+    const outcomes = batch.map(
+      (sourced): Outcome =>
+        early.get(sourced) ?? late.get(sourced) ?? { kind: 'refused', status: 500, reason: 'no outcome' },
+    )
+    return { ...reply, outcomes }
+  }
+
+  /** Brings one version of a path back as a new revision by `peer`. */
+  restore(peer: string, path: RelPath, rev: Seq | undefined): Seq {
+    const version = this.version(path, rev)
+    const head = this.journal.head(path)
+    const reply = this.#commit(
+      peer,
+      [{ path, base: head?.seq ?? 0, entry: version.entry, writtenAtMs: this.#clock.now() }],
+      { contents: [], packs: [], bad: new Set() },
+      '',
+    )
+    const outcome = reply.outcomes[0]
+    if (outcome === undefined || outcome.kind === 'need' || outcome.kind === 'refused') {
+      throw new Refused(`Cannot restore "${path}": the revision was not accepted`, { status: 409 })
+    }
+    return outcome.seq
+  }
+
+  /** A version of a path: the one named, else the newest that is not a tombstone. Throws `Refused` 404. */
+  version(path: RelPath, rev: Seq | undefined): Revision {
+    const revisions = this.journal.revisionsOf(path)
+    const found =
+      rev === undefined
+        ? revisions.findLast((revision) => revision.entry !== undefined && !revision.loser)
+        : revisions.find((revision) => revision.seq === rev)
+    if (found === undefined) {
+      throw new Refused(
+        rev === undefined
+          ? `Cannot find "${path}" in folder "${this.name}": no version of it is kept`
+          : `Cannot find revision ${String(rev)} of "${path}": it is not one of its kept versions`,
+        { status: 404, hint: `See "monitor history ${this.name}/${path}"` },
+      )
+    }
+    if (found.entry?.kind === 'file' && !this.#holds(found.entry.sha256)) {
+      throw new Refused(`Cannot find the content of "${path}" at revision ${String(found.seq)}: it is no longer kept`, {
+        status: 404,
+      })
+    }
+    return found
+  }
+
+  async #takeBodies(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<Bodies> {
+    const packs = new Map<string, { sourced: SourcedProposal; slice: Slice }[]>()
+    const contents: NewContent[] = []
+    const bad = new Set<SourcedProposal>()
+    const malformed = new Map<SourcedProposal, string>()
+    const kept: string[] = []
+    for (const sourced of batch) {
+      const { entry } = sourced.proposal
+      const { source } = sourced
+      if (source.kind === 'held') continue
+      if (entry?.kind !== 'file') bad.add(sourced)
+      else if (source.kind === 'pack') {
+        const slices = packs.get(source.pack) ?? []
+        slices.push({ sourced, slice: { sha256: entry.sha256, size: entry.size, offset: source.offset } })
+        packs.set(source.pack, slices)
+      } else if (source.kind === 'patch') {
+        const taken = await this.#takePatch(peer, { entry, source }, signal)
+        if (typeof taken === 'string') malformed.set(sourced, taken)
+        else if (taken !== undefined) contents.push(taken)
+      } else if (this.#holds(entry.sha256)) this.store.discard(peer, source.name)
+      else {
+        const isGood = await this.store.takeFile(peer, source.name, entry, signal)
+        if (isGood) contents.push({ sha256: entry.sha256, size: entry.size, place: { kind: 'object' } })
+        else bad.add(sourced)
+      }
+    }
+    for (const [name, slices] of packs) {
+      const { pack, good } = await this.store.takePack(
+        peer,
+        name,
+        slices.map(({ slice }) => slice),
+        signal,
+      )
+      if (pack !== undefined) kept.push(pack)
+      slices.forEach(({ sourced, slice }, index) => {
+        if (good[index] !== true) bad.add(sourced)
+        else if (pack !== undefined) {
+          contents.push({ sha256: slice.sha256, size: slice.size, place: { kind: 'pack', pack, offset: slice.offset } })
+        }
+      })
+    }
+    return { contents, packs: kept, bad, malformed }
+  }
+
+  /** Makes a content by a patch. A text: why the patch is no patch. `undefined`: it is held already, or it has to come whole. */
+  async #takePatch(
+    peer: string,
+    { entry, source }: { entry: FileEntry; source: Extract<Source, { kind: 'patch' }> },
+    signal: AbortSignal,
+  ): Promise<NewContent | string | undefined> {
+    const { sha256, size } = entry
+    const { name, patch } = source
+    const held = patch.sources.map((digest) => this.journal.place(digest))
+    const fault = patchFault(patch, size, (digest) => this.journal.place(digest)?.size)
+    if (fault !== undefined) return fault
+    if (name === undefined && literalBytes(patch.ops) > 0) return 'the data of the patch is missing'
+    if (this.#holds(sha256)) {
+      if (name !== undefined) this.store.discard(peer, name)
+      return undefined
+    }
+    const sources = held.flatMap((content) =>
+      content === undefined ? [] : this.store.hostPlace(content.sha256, content.place),
+    )
+    const isHeld = sources.length === patch.sources.length
+    const isMade = isHeld && (await this.store.assemble(peer, entry, { name, ops: patch.ops, sources }, signal))
+    if (!isMade) {
+      this.#log.info(`Content ${sha256} could not be made by a patch from ${peer}: it is asked for whole`, {
+        folder: this.name,
+      })
+    }
+    return isMade ? { sha256, size, place: { kind: 'object' }, patch } : undefined
+  }
+
+  #checkBody(sourced: SourcedProposal, bodies: Bodies, arrived: ReadonlyMap<Digest, NewContent>): Outcome | undefined {
+    const { entry } = sourced.proposal
+    if (bodies.bad.has(sourced)) {
+      return { kind: 'refused', status: 409, reason: 'the bytes that came are not the content that was named' }
+    }
+    const fault = bodies.malformed?.get(sourced)
+    if (fault !== undefined) return { kind: 'refused', status: 400, reason: fault }
+    if (entry?.kind !== 'file') return undefined
+    const size = arrived.get(entry.sha256)?.size ?? this.#sizeOf(entry.sha256)
+    if (size === undefined) return { kind: 'need' }
+    if (size !== entry.size) return { kind: 'refused', status: 400, reason: 'the size is not that of the content' }
+    return undefined
+  }
+
+  /** `told`: the peer that learns of its own accepted revisions from the reply; nobody, when it did not make them itself. */
+  #commit(peer: string, proposals: readonly Proposal[], bodies: Bodies, told = peer): CommitReply {
+    const { journal } = this
+    const prev = journal.seq()
+    const nowMs = this.#clock.now()
+    const cache = new Map<RelPath, ReturnType<Journal['head']>>()
+    const headOf = (path: RelPath): ReturnType<Journal['head']> => {
+      if (!cache.has(path)) cache.set(path, journal.head(path))
+      return cache.get(path)
+    }
+    const plan = planCommit(
+      {
+        head: (path) => headOf(path),
+        // Nothing lives below a live file; and a path that never had a head has no revisions that matter.
+        liveBelow: (dir) =>
+          isLeaf(dir === ROOT ? undefined : headOf(dir)?.entry) || !journal.hasLiveBelow(dir)
+            ? []
+            : journal.liveBelow(dir),
+        revisionsAfter: (path, seq) => (headOf(path) === undefined ? [] : journal.revisionsAfter(path, seq)),
+        stampOf: (seq) => (seq === 0 ? undefined : journal.revision(seq)?.stamp),
+      },
+      { peer, nowMs, nextSeq: prev + 1, conflict: this.#conflict },
+      proposals,
+    )
+    const contents = bodies.contents.filter((content) => !journal.holds(content.sha256))
+    const isKept = plan.revisions.length > 0
+    if (isKept) journal.commit({ revisions: plan.revisions, collisions: plan.collisions, contents, nowMs })
+    const used = new Set(isKept ? contents.flatMap(({ place }) => (place.kind === 'pack' ? [place.pack] : [])) : [])
+    for (const pack of bodies.packs) if (!used.has(pack)) this.store.dropPack(pack)
+    for (const { path, winner, loser } of plan.collisions) {
+      this.#log.warn(
+        `Collision at ${path}: ${winner.peer} wins, ${loser.peer}'s version is kept as revision ${String(loser.rev)}`,
+        {
+          folder: this.name,
+        },
+      )
+    }
+    const own = new Set(plan.outcomes.flatMap((outcome) => (outcome.kind === 'accepted' ? [outcome.seq] : [])))
+    const news = this.#announce(told, prev, { revisions: plan.revisions, contents })
+    const heads = news.filter(({ head }) => !own.has(head.seq))
+    const known = new Set(heads.map(({ head }) => head.path))
+    plan.outcomes.forEach((outcome, index) => {
+      const path = proposals[index]?.path
+      if (outcome.kind === 'accepted' || path === undefined || known.has(path)) return
+      known.add(path)
+      heads.push(this.#placedHead(path))
+    })
+    return { outcomes: plan.outcomes, heads, prev, upTo: journal.seq() }
+  }
+
+  #announce(
+    author: string,
+    prev: Seq,
+    { revisions, contents }: { revisions: readonly Revision[]; contents: readonly NewContent[] },
+  ): PlacedHead[] {
+    const places = new Map(contents.map((content) => [content.sha256, content.place]))
+    if (revisions.length === 0) return []
+    const newest = new Map<RelPath, Revision>()
+    for (const revision of revisions) if (!revision.loser) newest.set(revision.path, revision)
+    const heads = [...newest.values()].map(({ path, seq, entry }): PlacedHead => {
+      const place =
+        entry?.kind === 'file' ? (places.get(entry.sha256) ?? this.journal.place(entry.sha256)?.place) : undefined
+      return { head: { path, seq, entry }, place }
+    })
+    heads.sort((a, b) => a.head.seq - b.head.seq)
+    const news: Announcement = { author, prev, upTo: this.journal.seq(), heads }
+    for (const listener of this.#listeners) listener(news)
+    return heads
+  }
+
+  /** The head of a path with the place of its content; a tombstone where there is none. */
+  #placedHead(path: RelPath): PlacedHead {
+    const head = this.journal.head(path)
+    if (head === undefined) return { head: { path, seq: this.journal.seq(), entry: undefined }, place: undefined }
+    const { seq, entry } = head
+    const place = entry?.kind === 'file' ? this.journal.place(entry.sha256)?.place : undefined
+    return { head: { path, seq, entry }, place }
+  }
+
+  #holds(sha256: Digest): boolean {
+    return sha256 === EMPTY_DIGEST || this.journal.holds(sha256)
+  }
+
+  #sizeOf(sha256: Digest): number | undefined {
+    return sha256 === EMPTY_DIGEST ? 0 : this.journal.place(sha256)?.size
+  }
+}
+
+function isLeaf(entry: Entry | undefined): boolean {
+  return entry !== undefined && entry.kind !== 'dir'
+}

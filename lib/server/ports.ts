@@ -1,0 +1,39 @@
+// What the coordinator needs from outside: hands that verify bodies and make them durable, off the event loop.
+
+import type { PatchOp } from '../model/content.ts'
+import type { Digest } from '../model/digest.ts'
+import type { HostPath } from '../model/path.ts'
+
+/** A content at `offset` of a file. */
+export interface Slice {
+  readonly sha256: Digest
+  readonly size: number
+  readonly offset: number
+}
+
+export interface ContentJobs {
+  /**
+   * Hashes each slice of the staged file `place`; when one is right, makes the file durable and read-only and renames it to `target`, else
+   * removes it. `whole`: the one slice must be all of the file. Answers which slices are right. A missing file has no right slice.
+   */
+  take(
+    job: { place: HostPath; target: HostPath; slices: readonly Slice[]; whole?: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly boolean[]>
+  /**
+   * Makes a content from stretches of `sources` and the data in `literal`, verifies it, and makes it durable and read-only at `target`; `false`, and nothing
+   * is left of it, when it does not come out as named. `scratch`: where it grows. Throws `Refused` 507 when the disk is full.
+   */
+  assemble(
+    job: {
+      ops: readonly PatchOp[]
+      sources: readonly { file: HostPath; offset: number }[]
+      literal: HostPath | undefined
+      sha256: Digest
+      size: number
+      scratch: HostPath
+      target: HostPath
+    },
+    signal: AbortSignal,
+  ): Promise<boolean>
+}

@@ -1,0 +1,63 @@
+// Tells one client of commits, as fast as it reads: who falls behind is told once, later, to ask for what it missed.
+
+import type { RpcPeer } from '../rpc/peer.ts'
+
+/** News that wait for a client to read. More are forgotten: it asks for them. */
+const WAITING_MAX = 16
+
+/** A part of a commit that fits one message. */
+export interface Piece {
+  readonly prev: number
+  readonly upTo: number
+  readonly heads: readonly unknown[]
+}
+
+export class Teller {
+  readonly #peer: Pick<RpcPeer, 'notify'>
+  readonly #waiting: { readonly folder: string; readonly piece: Piece }[] = []
+  /** The newest Seq of each folder whose news were forgotten. */
+  readonly #missed = new Map<string, number>()
+  #isTelling = false
+
+  constructor(peer: Pick<RpcPeer, 'notify'>) {
+    this.#peer = peer
+  }
+
+  /** Says it now, or when the client has read what it was told before. */
+  tell(folder: string, piece: Piece): void {
+    if (this.#missed.has(folder)) this.#missed.set(folder, piece.upTo)
+    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ folder, piece })
+    else this.#forget(folder, piece)
+    if (!this.#isTelling) void this.#tellAll()
+  }
+
+  /** Of a folder either all news are told, in order, or the client is sent to ask. */
+  #forget(folder: string, { upTo }: Piece): void {
+    const others = this.#waiting.filter((item) => item.folder !== folder)
+    this.#waiting.splice(0, Infinity, ...others)
+    this.#missed.set(folder, upTo)
+  }
+
+  async #tellAll(): Promise<void> {
+    this.#isTelling = true
+    try {
+      for (;;) {
+        const next = this.#waiting.shift() ?? this.#nextMissed()
+        if (next === undefined) return
+        // What cannot be said is a gap in the news: the next that is said shows it, and the client asks.
+        await this.#peer.notify('pull_file', { folder: next.folder, ...next.piece }).catch(() => undefined)
+      }
+    } finally {
+      this.#isTelling = false
+    }
+  }
+
+  /** News without heads that start after all the client knows: it finds that it missed some, and asks. */
+  #nextMissed(): { folder: string; piece: Piece } | undefined {
+    for (const [folder, upTo] of this.#missed) {
+      this.#missed.delete(folder)
+      return { folder, piece: { prev: upTo, upTo, heads: [] } }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,120 @@
+// Open files of the jail: regular files only, never through a symbolic link, small pieces at once and large ones off the event loop.
+
+import * as fs from 'node:fs'
+import { SftpError, type Attrs, type OpenForWriting, type ReadHandle, type WriteHandle } from './sftp-tree.ts'
+import { STATUS } from './sftp-wire.ts'
+
+/** From this size on a read or write leaves the event loop: below, the way there and back costs more than the copy. Bytes. */
+const ASYNC_FROM = 32 * 1024
+
+/** Without these a link would be followed, and opening a pipe would wait for its other end. */
+const NEVER_ELSEWHERE = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
+
+/** Nobody but the coordinator's own user reads what is staged. */
+const STAGED_MODE = 0o600
+
+/** Throws an `SftpError` when the file may not be used any more. */
+export type DemandAccess = () => void
+
+/** Opens the regular file `place`; each read demands access again. */
+export function openForReading(place: string, demandAccess: DemandAccess): ReadHandle {
+  const fd = openRegular(place, fs.constants.O_RDONLY)
+  const { size } = fs.fstatSync(fd)
+  return {
+    size,
+    read: (target, position, length) => {
+      demandAccess()
+      return length < ASYNC_FROM
+        ? fs.readSync(fd, target, 0, length, position)
+        : readLarge(fd, target, position, length)
+    },
+    stat: () => attrsOf(fs.fstatSync(fd)),
+    close: () => {
+      fs.closeSync(fd)
+    },
+  }
+}
+
+/** Opens or makes the regular file `place`; each write demands access again, and that `place` still names the file. */
+export function openForWriting(place: string, how: OpenForWriting, demandAccess: DemandAccess): WriteHandle {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC } = fs.constants
+  const flags = O_WRONLY | (how.create ? O_CREAT : 0) | (how.exclusive ? O_EXCL : 0) | (how.truncate ? O_TRUNC : 0)
+  const fd = openRegular(place, flags)
+  const { ino, dev } = fs.fstatSync(fd)
+  // What was renamed out of staging is about to be verified and committed: a handle kept open must not reach it any more.
+  const demand = () => {
+    demandAccess()
+    const now = fs.lstatSync(place)
+    if (now.ino !== ino || now.dev !== dev) throw new SftpError(STATUS.noSuchFile, 'No such file')
+  }
+  return {
+    write: (bytes, position) => {
+      demand()
+      return bytes.length < ASYNC_FROM ? writeSmall(fd, bytes, position) : writeLarge(fd, bytes, position)
+    },
+    truncate: (size) => {
+      demand()
+      fs.ftruncateSync(fd, size)
+    },
+    sync: () => syncFile(fd),
+    stat: () => attrsOf(fs.fstatSync(fd)),
+    close: () => {
+      fs.closeSync(fd)
+    },
+  }
+}
+
+/** What is told of a file or directory. */
+export function attrsOf(stat: fs.Stats): Attrs {
+  const seconds = Math.floor(stat.mtimeMs / 1000)
+  return {
+    kind: stat.isDirectory() ? 'dir' : 'file',
+    size: stat.size,
+    mode: stat.mode & 0o777,
+    mtime: Math.min(Math.max(seconds, 0), 0xffff_ffff),
+  }
+}
+
+function openRegular(place: string, flags: number): number {
+  const fd = fs.openSync(place, flags | NEVER_ELSEWHERE, STAGED_MODE)
+  if (fs.fstatSync(fd).isFile()) return fd
+  fs.closeSync(fd)
+  throw new SftpError(STATUS.permissionDenied, 'Not a regular file')
+}
+
+function readLarge(fd: number, target: Buffer, position: number, length: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, target, 0, length, position, (cause, count) => {
+      if (cause === null) resolve(count)
+      else reject(cause)
+    })
+  })
+}
+
+function writeSmall(fd: number, bytes: Buffer, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
+  }
+}
+
+function writeLarge(fd: number, bytes: Buffer, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const go = (from: number) => {
+      fs.write(fd, bytes, from, bytes.length - from, position + from, (cause, count) => {
+        if (cause !== null) reject(cause)
+        else if (from + count < bytes.length) go(from + count)
+        else resolve()
+      })
+    }
+    go(0)
+  })
+}
+
+function syncFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.fsync(fd, (cause) => {
+      if (cause === null) resolve()
+      else reject(cause)
+    })
+  })
+}

@@ -1,0 +1,300 @@
+// A simulated replica: the order of steps that keeps one disk in step, with nothing outside the process.
+
+import { planApply } from '../../lib/core/apply-plan.ts'
+import type { ApplyItem, ApplyStep } from '../../lib/core/apply-step.ts'
+import { diffListing, diffSeen } from '../../lib/core/diff.ts'
+import { findMoves } from '../../lib/core/move-detection.ts'
+import type { Local } from '../../lib/core/reconcile.ts'
+import { reconcile } from '../../lib/core/reconcile.ts'
+import type { Digest } from '../../lib/model/digest.ts'
+import type { Entry, Fingerprint } from '../../lib/model/entry.ts'
+import { sameContent, sameEntry, samePrint } from '../../lib/model/entry.ts'
+import type { DirPath, RelPath } from '../../lib/model/path.ts'
+import { depthOf, isBelow, nameOf, parentOf, ROOT } from '../../lib/model/path.ts'
+import type { Head, Outcome, Proposal, Seq } from '../../lib/model/revision.ts'
+import type { BaseRow, Change } from '../../lib/model/snapshot.ts'
+import { SimulatedDisk } from './simulated-disk.ts'
+
+/** A batch that was sent, with what the replica must remember until the answer comes. */
+export interface Sent {
+  readonly proposals: readonly Proposal[]
+  readonly prints: readonly (Fingerprint | undefined)[]
+  readonly bases: readonly (BaseRow | undefined)[]
+}
+
+/** Current heads with `since` < Seq <= `upto`. */
+export interface Page {
+  readonly since: Seq
+  readonly upto: Seq
+  readonly heads: readonly Head[]
+}
+
+/** What the simulation does between two steps of applying; true: the replica dies here. */
+export type Meanwhile = () => boolean
+
+export class SimulatedReplica {
+  readonly name: string
+  readonly disk: SimulatedDisk
+  /** What survives a crash. */
+  readonly base = new Map<RelPath, BaseRow>()
+  readonly incoming = new Map<RelPath, Head>()
+  cursor = 0
+  /** What does not. */
+  inFlight: Sent | undefined
+  #accepted = new Map<RelPath, Seq>()
+  readonly #onDestroy: (digest: Digest) => void
+
+  /** `onDestroy` is told of each content that applying takes off the disk. */
+  constructor(name: string, nowMs: () => number, onDestroy: (digest: Digest) => void) {
+    this.name = name
+    this.disk = new SimulatedDisk(nowMs)
+    this.#onDestroy = onDestroy
+  }
+
+  crash(): void {
+    this.inFlight = undefined
+    this.#accepted = new Map()
+  }
+
+  loseBase(): void {
+    this.crash()
+    this.base.clear()
+    this.incoming.clear()
+    this.cursor = 0
+  }
+
+  /** All changes against the base, by way of listings, as a scan finds them. */
+  scan(): Change[] {
+    const rows = new Map<DirPath, BaseRow[]>()
+    for (const row of this.base.values()) {
+      const parent = parentOf(row.path)
+      rows.set(parent, [...(rows.get(parent) ?? []), row])
+    }
+    const changes: Change[] = []
+    const visit = (dir: DirPath): void => {
+      const listing = this.disk.list(dir)
+      const diff = diffListing(rows.get(dir) ?? [], listing, () => false)
+      changes.push(...diff.changes)
+      for (const gone of diff.goneDirs) {
+        for (const row of this.base.values()) {
+          if (isBelow(gone, row.path)) changes.push({ kind: 'gone', path: row.path, base: row })
+        }
+      }
+      for (const { name, print } of listing.seen) {
+        if (print.kind === 'dir') visit((dir === ROOT ? name : `${dir}/${name}`) as RelPath)
+      }
+    }
+    visit(ROOT)
+    this.#checkMoves(changes)
+    return changes
+  }
+
+  /** The batch that is due now, `undefined` when nothing is. Records what needs no word with the coordinator. */
+  prepare(): Sent | undefined {
+    const due: { proposal: Proposal; print: Fingerprint | undefined; base: BaseRow | undefined }[] = []
+    for (const change of this.scan()) {
+      const { path } = change
+      const standing = this.disk.at(path)
+      const local: Local = standing === undefined ? { kind: 'gone' } : { kind: 'put', entry: standing.entry }
+      const base = this.base.get(path)
+      const decision = reconcile(base, local, this.incoming.get(path))
+      if (decision.do === 'propose') {
+        const writtenAtMs = standing?.changedAtMs ?? this.disk.clock()
+        const proposal = { path, base: decision.base, entry: standing?.entry, writtenAtMs }
+        due.push({ proposal, print: standing?.print, base })
+      } else if (decision.do === 'adopt' && standing !== undefined) {
+        this.#adopt(path, decision.seq, standing)
+      } else if (decision.do === 'forget') {
+        this.base.delete(path)
+        this.incoming.delete(path)
+      }
+    }
+    if (due.length === 0) return undefined
+    due.sort((a, b) => rank(a.proposal) - rank(b.proposal))
+    return {
+      proposals: due.map((one) => one.proposal),
+      prints: due.map((one) => one.print),
+      bases: due.map((one) => one.base),
+    }
+  }
+
+  /** Takes the answer to a batch. */
+  answer(sent: Sent, outcomes: readonly Outcome[]): void {
+    for (const [i, outcome] of outcomes.entries()) {
+      const proposal = sent.proposals[i]
+      if (proposal === undefined || outcome.kind === 'need' || outcome.kind === 'refused') continue
+      const { path, entry } = proposal
+      if (this.base.get(path) !== sent.bases[i]) continue // applied or adopted meanwhile; it will be proposed again
+      const print = sent.prints[i]
+      if (entry === undefined || print === undefined) this.base.delete(path)
+      else this.base.set(path, { path, seq: outcome.seq, entry, print })
+      if (outcome.kind === 'superseded') continue // it lost: what waits, or comes, is the head
+      this.#accepted.set(path, outcome.seq)
+      const waiting = this.incoming.get(path)
+      if (waiting !== undefined && waiting.seq <= outcome.seq) this.incoming.delete(path)
+    }
+  }
+
+  /** Takes a page of heads. A page from beyond the cursor is ignored. */
+  take(page: Page): void {
+    if (page.since > this.cursor) return
+    for (const head of page.heads) {
+      const { path, seq } = head
+      const known = Math.max(this.#accepted.get(path) ?? 0, this.incoming.get(path)?.seq ?? 0)
+      if (seq > known && this.base.get(path)?.seq !== seq) this.incoming.set(path, head)
+    }
+    this.cursor = Math.max(this.cursor, page.upto)
+  }
+
+  /** Applies what waits, as far as the disk is as the base says. False when it died on the way. */
+  apply(contents: ReadonlySet<Digest>, meanwhile: Meanwhile): boolean {
+    const items: ApplyItem[] = []
+    for (const head of this.incoming.values()) {
+      const item = this.#reconcile(head)
+      if (item !== undefined) items.push(item)
+    }
+    const plan = planApply(items, {
+      heldBy: (sha256) =>
+        [...this.base.values()].filter(({ entry }) => entry.kind === 'file' && entry.sha256 === sha256),
+      countBelow: (dir) => [...this.base.keys()].filter((path) => isBelow(dir, path)).length,
+    })
+    for (const stage of plan.stages) {
+      for (const step of stage) {
+        if (meanwhile()) return false
+        const record = this.#carryOut(step, contents)
+        if (record === undefined) continue
+        if (meanwhile()) return false
+        record()
+      }
+    }
+    return true
+  }
+
+  #reconcile(head: Head): ApplyItem | undefined {
+    const { path } = head
+    const standing = this.disk.at(path)
+    const base = this.base.get(path)
+    const seen = standing && { name: nameOf(path), print: standing.print }
+    const change = diffSeen(path, base, seen)
+    const local: Local =
+      standing === undefined
+        ? { kind: 'gone' }
+        : change === undefined
+          ? { kind: 'as-base' }
+          : { kind: 'put', entry: standing.entry }
+    const decision = reconcile(base, local, head)
+    if (decision.do === 'adopt' && standing !== undefined) this.#adopt(path, decision.seq, standing)
+    if (decision.do === 'forget') {
+      this.base.delete(path)
+      this.incoming.delete(path)
+    }
+    if (decision.do !== 'apply') return undefined
+    if (standing === undefined) return { head, base: undefined }
+    return { head, base: { path, seq: base?.seq ?? 0, entry: standing.entry, print: standing.print } }
+  }
+
+  #adopt(path: RelPath, seq: Seq, { entry, print }: { entry: Entry; print: Fingerprint }): void {
+    this.base.set(path, { path, seq, entry, print })
+    if (this.incoming.get(path)?.seq === seq) this.incoming.delete(path)
+  }
+
+  /** Does a step if the disk is as expected; `undefined` when it is not. What it returns records it in the base. */
+  #carryOut(step: ApplyStep, contents: ReadonlySet<Digest>): (() => void) | undefined {
+    const { disk } = this
+    const { head } = step
+    const { path } = head
+    switch (step.do) {
+      case 'forget':
+        return () => this.#settle(head, undefined, undefined)
+      case 'remove': {
+        if (!this.#isAs(step.base, path) || disk.below(path).length > 0) return undefined
+        this.#destroy(path)
+        disk.remove(path)
+        return () => this.#settle(head, undefined, undefined)
+      }
+      case 'make-dir': {
+        if (disk.at(path) !== undefined || !disk.makeParents(path)) return undefined
+        const print = disk.put(path, step.entry)
+        return () => this.#settle(head, step.entry, print)
+      }
+      case 'write':
+      case 'link': {
+        if (!this.#isAs(step.base, path) || !disk.makeParents(path)) return undefined
+        if (step.do === 'write' && step.content.from === 'copy') {
+          const { row } = step.content
+          if (!this.#isAs(row, row.path) || !sameContent(disk.at(row.path)?.entry, step.entry)) return undefined
+        }
+        if (step.do === 'write' && step.content.from === 'fetch' && !contents.has(step.entry.sha256)) {
+          throw new Error(`Cannot fetch content of "${path}": the coordinator does not hold it`)
+        }
+        this.#destroy(path)
+        const print = disk.put(path, step.entry)
+        return () => this.#settle(head, step.entry, print)
+      }
+      case 'meta': {
+        if (!this.#isAs(step.base ?? this.base.get(path), path) || disk.at(path) === undefined) return undefined
+        const print = disk.put(path, step.entry, true)
+        return () => this.#settle(head, step.entry, print)
+      }
+      case 'move': {
+        const from = step.base.path
+        if (!this.#isAs(step.base, from) || disk.at(path) !== undefined || !disk.makeParents(path)) return undefined
+        disk.rename(from, path)
+        const print = disk.put(path, step.entry, true)
+        return () => {
+          this.#settle(step.gone, undefined, undefined)
+          this.#settle(head, step.entry, print)
+        }
+      }
+      case 'move-dir': {
+        const from = step.base.path
+        const isWhole = [step, ...step.members].every((member) => this.#isAs(member.base, member.base.path))
+        if (!isWhole || disk.at(path) !== undefined || !disk.makeParents(path)) return undefined
+        disk.rename(from, path)
+        const print = disk.put(path, step.entry, true)
+        return () => {
+          this.#settle(step.gone, undefined, undefined)
+          this.#settle(head, step.entry, print)
+          for (const member of step.members) {
+            this.#settle(member.gone, undefined, undefined)
+            this.#settle(member.head, member.head.entry, { ...member.base.print })
+          }
+        }
+      }
+      default:
+        return step satisfies never
+    }
+  }
+
+  /** Records what stands at the head's path now, and that the head no longer waits if that is it. */
+  #settle({ path, seq, entry: wanted }: Head, entry: Entry | undefined, print: Fingerprint | undefined): void {
+    if (entry === undefined || print === undefined) this.base.delete(path)
+    else this.base.set(path, { path, seq, entry, print })
+    if (sameEntry(entry, wanted) && this.incoming.get(path)?.seq === seq) this.incoming.delete(path)
+  }
+
+  #isAs(expected: BaseRow | undefined, path: RelPath): boolean {
+    const standing = this.disk.at(path)
+    if (expected === undefined || standing === undefined) return expected === undefined && standing === undefined
+    return samePrint(expected.print, standing.print)
+  }
+
+  #destroy(path: RelPath): void {
+    const entry = this.disk.at(path)?.entry
+    if (entry?.kind === 'file') this.#onDestroy(entry.sha256)
+  }
+
+  #checkMoves(changes: readonly Change[]): void {
+    const gone = changes.filter((change) => change.kind === 'gone')
+    const put = changes.filter((change) => change.kind === 'put')
+    const { moves, dirMoves } = findMoves(gone, put)
+    for (const { base, to } of [...moves, ...dirMoves.flatMap((move) => [move, ...move.members])]) {
+      if (!sameContent(base.entry, this.disk.at(to)?.entry)) throw new Error(`Cannot trust move to "${to}"`)
+    }
+  }
+}
+
+/** Deletes first, deepest first; then what is put, directories before what is in them. */
+function rank({ path, entry }: Proposal): number {
+  return entry === undefined ? -depthOf(path) : depthOf(path)
+}
