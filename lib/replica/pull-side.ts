@@ -6,7 +6,7 @@ import { Refused, Unreachable } from '../errors.ts'
 import { PACK_BODIES, PACK_BYTES, PACKED_MAX, type ContentPlace, type PlacedHead } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { Entry, Fingerprint } from '../model/entry.ts'
-import type { RelPath } from '../model/path.ts'
+import { ancestorsOf, type RelPath } from '../model/path.ts'
 import type { Head } from '../model/revision.ts'
 import type { BaseRow } from '../model/snapshot.ts'
 import type { Body, WriteResult, WriteStep } from '../model/write-step.ts'
@@ -359,7 +359,9 @@ export class PullSide {
         this.#block(path, RETRY_SOON_MS)
         return
       case 'not-empty':
+        // What the base still knows below is on its way out, and lets the directory go when it is gone.
         this.#block(path, RETRY_MS)
+        if (this.#state.parts.base.hasBelow(path)) return
         this.#state.problem({
           path,
           reason: 'the directory was deleted elsewhere, but here it still holds files that are ignored or new',
@@ -381,6 +383,7 @@ export class PullSide {
         return
       case 'remove':
         base.remove([head.path])
+        this.#vacated(head.path)
         if (head.entry !== undefined) return
         this.#drop([head])
         log[this.#level](`Removed ${head.path}`, { folder: name, seq: head.seq })
@@ -394,6 +397,7 @@ export class PullSide {
             : [{ path: member.head.path, seq: member.head.seq, entry: member.head.entry, print: member.base.print }],
         )
         base.remove([step.base.path, ...members.map((member) => member.base.path)])
+        this.#vacated(step.base.path)
         if (print !== undefined) base.put([{ path: head.path, seq: head.seq, entry: step.entry, print }, ...rows])
         this.#drop([step.gone, ...members.flatMap((member) => [member.head, member.gone])])
         if (step.do === 'move' || sameMode(step.entry, head.entry)) this.#drop([head])
@@ -428,6 +432,13 @@ export class PullSide {
 
   #block(path: RelPath, forMs: number): void {
     this.#state.blocked.set(path, this.#state.parts.clock.monotonic() + forMs)
+  }
+
+  /** Something is gone from `path`: a directory above that could not go yet is tried again. */
+  #vacated(path: RelPath): void {
+    const { blocked, fresh } = this.#state
+    if (blocked.size === 0) return
+    for (const dir of ancestorsOf(path)) if (blocked.delete(dir) && fresh !== 'all') fresh.add(dir)
   }
 
   #nextRetryMs(): number | undefined {

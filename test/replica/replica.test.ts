@@ -116,6 +116,18 @@ t.test('deletes of more than a share are held; rejected they come back, confirme
   t.equal(bench.replica.status().state, 'in step')
 })
 
+t.test('a directory that could not go because one inside it was late goes right after that one', async (t) => {
+  const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+  bench.write('box/deep/file', 'x')
+  await bench.start(hub)
+  let tries = 0
+  bench.moments.differs = (step) => step.do === 'remove' && step.path === 'box/deep' && ++tries === 1
+  bench.replica.told(hub.other({ 'box/deep/file': undefined, 'box/deep': undefined, box: undefined }))
+  await bench.until('all of it is gone', () => Object.keys(bench.files()).length === 0)
+  t.equal(tries, 2)
+  t.same(bench.replica.status().problems, [], 'what is on its way out is no problem')
+})
+
 t.test('a few deletes, and moves of any number, are not held', async (t) => {
   const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
   for (let index = 0; index < 30; index++) bench.write(`d/f${String(index)}`, `text ${String(index)}`)

@@ -8,7 +8,7 @@ import { silentLog } from '../../lib/daemon/log.ts'
 import { readRules } from '../../lib/disk/ignore.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import type { WatchEvent } from '../../lib/model/watch-event.ts'
-import type { WriteStep } from '../../lib/model/write-step.ts'
+import type { WriteResult, WriteStep } from '../../lib/model/write-step.ts'
 import { DiskLanes } from '../../lib/replica/disk-lanes.ts'
 import type { Disk, ToRead } from '../../lib/replica/ports.ts'
 import { Replica } from '../../lib/replica/replica.ts'
@@ -27,6 +27,8 @@ export class ReplicaBench {
   readonly moments: {
     beforeApply?: (steps: readonly WriteStep[]) => void
     beforeRead?: (files: readonly ToRead[]) => void
+    /** Steps that find their target other than expected. */
+    differs?: (step: WriteStep) => boolean
   } = {}
   /** The rules that the watch was last given. */
   watched: readonly string[] = []
@@ -191,9 +193,16 @@ export class ReplicaBench {
         this.moments.beforeRead?.(files)
         return disk.read(files, signal)
       },
-      apply: (steps, signal) => {
+      apply: async (steps, signal) => {
         this.moments.beforeApply?.(steps)
-        return disk.apply(steps, signal)
+        const differs = steps.map((step) => this.moments.differs?.(step) ?? false)
+        const done = [
+          ...(await disk.apply(
+            steps.filter((_, index) => differs[index] !== true),
+            signal,
+          )),
+        ]
+        return differs.flatMap((isSo): WriteResult[] => (isSo ? [{ kind: 'differs' }] : done.splice(0, 1)))
       },
     }
   }
