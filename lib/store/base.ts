@@ -5,7 +5,7 @@ import { PACKED_MAX, type PlacedHead } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { ROOT, isBelow } from '../model/path.ts'
 import type { DirPath, RelPath } from '../model/path.ts'
-import type { Seq } from '../model/revision.ts'
+import type { Head, Seq } from '../model/revision.ts'
 import type { BaseRow } from '../model/snapshot.ts'
 import { below, deepRange, firstBelow } from './below.ts'
 import type { ReadRows } from './below.ts'
@@ -30,7 +30,8 @@ import {
 } from './columns.ts'
 import { RowFault, openDatabase } from './database.ts'
 import type { Database, DatabaseOptions, Schema } from './database.ts'
-import type { Row } from './engine.ts'
+import type { Row, Value } from './engine.ts'
+import { many, readMany } from './many.ts'
 import { RECIPE_TABLES, Recipes } from './recipes.ts'
 
 export type BaseOptions = Pick<DatabaseOptions, 'readOnly' | 'engine'>
@@ -105,7 +106,13 @@ export class Base {
   }
 
   row(path: RelPath): BaseRow | undefined {
-    return this.#db.get(readRow, `SELECT ${FIELDS} FROM base WHERE parent = ? AND name = ?`, ...pathValues(path))
+    return this.#db.get(readRow, ROW, ...pathValues(path))
+  }
+
+  /** The rows of those of `paths` that have one. */
+  rows(paths: Iterable<RelPath>): Map<RelPath, BaseRow> {
+    const found = readMany(this.#db, ROWS, Array.from(paths, pathValues), readRow)
+    return new Map(found.map((row) => [row.path, row]))
   }
 
   /** The rows right in `dir`, by name. */
@@ -147,14 +154,16 @@ export class Base {
   /** Records what is agreed on now, in place of what was at these paths. One transaction. */
   put(rows: readonly BaseRow[]): void {
     this.transaction(() => {
-      for (const row of rows) this.#putOne(row)
+      if (rows.length > 0) this.#rows = undefined
+      for (const { entry } of rows) if (entry.kind === 'file' && entry.size > PACKED_MAX) this.#largePuts++
+      this.#db.runAll(PUT, rows.map(rowValues))
     })
   }
 
   /** Forgets these paths alone, not what is below them. One transaction. */
   remove(paths: readonly RelPath[]): void {
     this.transaction(() => {
-      for (const path of paths) this.#lessRows(this.#db.run(REMOVE, ...pathValues(path)))
+      this.#lessRows(this.#db.runAll(REMOVE, paths.map(pathValues)))
     })
   }
 
@@ -246,9 +255,7 @@ export class Base {
   /** Remembers heads to be applied, the newer one of a path, and that all up to `upTo` has been told. One transaction. */
   takeIncoming(heads: readonly PlacedHead[], upTo: Seq): void {
     this.transaction(() => {
-      for (const { head, place } of heads) {
-        this.#db.run(TAKE, ...pathValues(head.path), head.seq, ...entryValues(head.entry), ...placeValues(place))
-      }
+      this.#db.runAll(TAKE, heads.map(headValues))
       if (heads.length > 0) this.#waiting = undefined
       this.setCursor(upTo)
     })
@@ -256,8 +263,13 @@ export class Base {
 
   /** The head of `path` that waits to be applied. */
   incoming(path: RelPath): PlacedHead | undefined {
-    const sql = `SELECT ${HEAD_FIELDS} FROM incoming WHERE parent = ? AND name = ?`
-    return this.#db.get(readPlacedHead, sql, ...pathValues(path))
+    return this.#db.get(readPlacedHead, INCOMING, ...pathValues(path))
+  }
+
+  /** The heads that wait at `paths`. */
+  incomings(paths: Iterable<RelPath>): Map<RelPath, PlacedHead> {
+    const found = readMany(this.#db, INCOMINGS, Array.from(paths, pathValues), readPlacedHead)
+    return new Map(found.map((placed) => [placed.head.path, placed]))
   }
 
   /** Heads that wait, from right after `after` on: by parent, then name, so that a directory comes before what is in it. */
@@ -288,6 +300,17 @@ export class Base {
     if (this.#db.run(DROP, ...pathValues(path), upToSeq) > 0) this.#waiting = undefined
   }
 
+  /** These heads no longer wait; a newer one of the same path does. One transaction. */
+  dropIncomings(heads: readonly Pick<Head, 'path' | 'seq'>[]): void {
+    this.transaction(() => {
+      const dropped = this.#db.runAll(
+        DROP,
+        heads.map(({ path, seq }) => [...pathValues(path), seq]),
+      )
+      if (dropped > 0) this.#waiting = undefined
+    })
+  }
+
   /** Forgets every agreement: rows, waiting heads and cursor. Ids stay. One transaction. */
   forget(): void {
     this.transaction(() => {
@@ -299,18 +322,15 @@ export class Base {
     })
   }
 
-  #putOne({ path, seq, entry, print }: BaseRow): void {
-    const key = pathValues(path)
-    if (entry.kind === 'file' && entry.size > PACKED_MAX) this.#largePuts++
-    this.#rows = undefined
-    this.#db.run(PUT, ...key, seq, ...entryValues(entry), ...printValues(entry, print))
-  }
-
   #lessRows(removed: number): void {
     if (this.#rows !== undefined) this.#rows -= removed
   }
 }
 
+const ROW = `SELECT ${FIELDS} FROM base WHERE parent = ? AND name = ?`
+const ROWS = many('(?, ?)', (keys) => `SELECT ${FIELDS} FROM base WHERE (parent, name) IN ${keys}`)
+const INCOMING = `SELECT ${HEAD_FIELDS} FROM incoming WHERE parent = ? AND name = ?`
+const INCOMINGS = many('(?, ?)', (keys) => `SELECT ${HEAD_FIELDS} FROM incoming WHERE (parent, name) IN ${keys}`)
 const REMOVE = 'DELETE FROM base WHERE parent = ? AND name = ?'
 const PUT = `INSERT OR REPLACE INTO base (parent, name, seq, ${ENTRY_COLUMNS}, ${PRINT_COLUMNS})
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -325,6 +345,15 @@ const TAKE = `INSERT INTO incoming (parent, name, seq, ${ENTRY_COLUMNS}, pack, p
 const DROP = 'DELETE FROM incoming WHERE parent = ? AND name = ? AND seq <= ?'
 const META = 'SELECT value FROM meta WHERE key = ?'
 const SET_META = 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)'
+
+function rowValues({ path, seq, entry, print }: BaseRow): readonly Value[] {
+  const values = entryValues(entry)
+  return [...pathValues(path), seq, ...values, ...printValues(values, print)]
+}
+
+function headValues({ head, place }: PlacedHead): readonly Value[] {
+  return [...pathValues(head.path), head.seq, ...entryValues(head.entry), ...placeValues(place)]
+}
 
 function readRow(row: Row): BaseRow {
   const entry = readEntry(row)

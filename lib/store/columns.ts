@@ -87,18 +87,22 @@ export function readPlace(row: Row): ContentPlace | undefined {
   return pack === OBJECT ? { kind: 'object' } : { kind: 'pack', pack, offset: number(row, 'pack_offset') }
 }
 
-/** A fingerprint that differs from its entry only where `print_*` columns say so; see `readPrint`. */
-export function printValues(entry: Entry, print: Fingerprint): readonly Value[] {
-  const same = (column: Value, own: Value): Value => (column === own ? null : own)
-  const [kind = null, size = null, mtimeNs = null, mode = null] = entryValues(entry)
+/** A fingerprint beside the values of its entry: it differs from them only where `print_*` columns say so; see `readPrint`. */
+export function printValues(entry: readonly Value[], print: Fingerprint): readonly Value[] {
+  const [kind, size, mtimeNs, mode] = entry
   return [
-    same(kind, kindValue(print.kind)),
-    same(size, print.size),
-    same(mtimeNs, integerValue(print.mtimeNs)),
-    same(mode, print.mode),
+    unless(kind, kindValue(print.kind)),
+    unless(size, print.size),
+    unless(mtimeNs, integerValue(print.mtimeNs)),
+    unless(mode, print.mode),
     integerValue(print.ino),
     integerValue(print.ctimeNs),
   ]
+}
+
+/** NULL where `own` is what the entry's column says. */
+function unless(column: Value | undefined, own: Value): Value {
+  return column === own ? null : own
 }
 
 /** Columns of a fingerprint, in the order of `printValues`. */
@@ -164,6 +168,7 @@ export function number(row: Row, column: string): number {
 function integerValue(decimal: string): Value {
   if (!/^(0|-?[1-9][0-9]*)$/.test(decimal)) return decimal
   const integer = BigInt(decimal) // a number would be bound as a float
+  if (decimal.length < 19) return integer
   return BigInt.asIntN(64, integer) === integer ? integer : decimal
 }
 

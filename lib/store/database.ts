@@ -74,6 +74,16 @@ export class Database {
     return explained(this.file, () => this.#prepared(sql).run(values))
   }
 
+  /** Runs one statement once for each of `rows`; says how many rows it changed in all. Whoever calls sees to the transaction. */
+  runAll(sql: string, rows: Iterable<readonly Value[]>): number {
+    return explained(this.file, () => {
+      const statement = this.#prepared(sql)
+      let changed = 0
+      for (const values of rows) changed += statement.run(values)
+      return changed
+    })
+  }
+
   /** The first row, parsed. `parse` may throw `RowFault`. */
   get<T>(parse: (row: Row) => T, sql: string, ...values: Value[]): T | undefined {
     return explained(this.file, () => {

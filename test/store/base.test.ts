@@ -220,6 +220,89 @@ onEachEngine(t, 'any puts, removals and moves leave what a plain map would hold'
   )
 })
 
+onEachEngine(t, 'many at once do and find what one at a time would', (t, place) => {
+  using base = open(place)
+  using single = open({ ...place, file: `${place.file}-single` })
+  // Up to more than two statements of the longest kind, with what is left over for the shorter ones.
+  const some = fc.array(fc.oneof(anyPath, anyName), { maxLength: 150, size: 'max' })
+  const step = fc.record({
+    do: fc.constantFrom('put' as const, 'remove' as const, 'take' as const, 'drop' as const),
+    paths: some,
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 8 }), some, fc.nat(7), (steps, asked, bound) => {
+      base.forget()
+      single.forget()
+      const touched = new Set(asked)
+      steps.forEach((one, index) => {
+        const heads = one.paths.map((at, i) => ({
+          path: at,
+          seq: (index * 5 + i) % 8,
+          entry: i % 3 === 0 ? undefined : file(at),
+        }))
+        for (const at of one.paths) touched.add(at)
+        if (one.do === 'put') base.put(one.paths.map((at) => rowAt(at, index)))
+        if (one.do === 'remove') base.remove(one.paths)
+        if (one.do === 'take')
+          base.takeIncoming(
+            heads.map((head) => ({ head, place: undefined })),
+            index,
+          )
+        if (one.do === 'drop') base.dropIncomings(one.paths.map((at) => ({ path: at, seq: bound })))
+        for (const [i, at] of one.paths.entries()) {
+          const head = heads[i]
+          if (one.do === 'put') single.put([rowAt(at, index)])
+          if (one.do === 'remove') single.remove([at])
+          if (one.do === 'take' && head !== undefined) single.takeIncoming([{ head, place: undefined }], index)
+          if (one.do === 'drop') single.dropIncoming(at, bound)
+        }
+      })
+      const found = (read: (at: RelPath) => unknown): Map<RelPath, unknown> =>
+        new Map([...touched].flatMap((at) => (read(at) === undefined ? [] : [[at, read(at)] as const])))
+      t.strictSame(byPath(base.rows(touched)), byPath(found((at) => single.row(at))))
+      t.strictSame(byPath(base.incomings(touched)), byPath(found((at) => single.incoming(at))))
+      t.strictSame([...base.below(ROOT)], [...single.below(ROOT)])
+      t.strictSame(base.incomingAfter(undefined, 999), single.incomingAfter(undefined, 999))
+      t.strictSame(base.incomingCount(), single.incomingCount())
+      t.equal(base.count(), single.count())
+    }),
+    { numRuns: 25 },
+  )
+})
+
+onEachEngine(t, 'a path asked for twice, or not known, does no harm', (t, place) => {
+  using base = open(place)
+  base.put([row('a'), row('b')])
+  const asked = [...Array.from({ length: 70 }, () => path('a')), path('none')]
+  t.strictSame(base.rows(asked), new Map([[path('a'), row('a')]]))
+  t.strictSame(base.rows([]), new Map())
+  t.strictSame(base.incomings(asked), new Map())
+})
+
+onEachEngine(t, 'heads are dropped all at once, or none when it fails', (t, place) => {
+  using base = open(place)
+  base.takeIncoming([waiting('a', 3), waiting('b', 4)], 4)
+  t.throws(() => {
+    base.dropIncomings([{ path: path('a'), seq: 3 }, null as never])
+  })
+  t.equal(base.incomingCount().count, 2)
+  base.dropIncomings([
+    { path: path('a'), seq: 3 },
+    { path: path('b'), seq: 3 },
+  ])
+  t.same([...base.incomings([path('a'), path('b')]).keys()], ['b'])
+  t.equal(base.incomingCount().count, 1)
+})
+
+function rowAt(at: RelPath, seq: Seq): BaseRow {
+  const entry = seq % 3 === 0 ? dir : file(`${at} ${seq}`)
+  return { path: at, seq, entry, print: printOf(entry) }
+}
+
+function byPath<T>(found: ReadonlyMap<RelPath, T>): [RelPath, T][] {
+  return [...found].sort(([a], [b]) => byBytes(a, b))
+}
+
 function move(model: Map<RelPath, BaseRow>, base: Base, from: RelPath, to: RelPath, seq: Seq): void {
   if (from === to || isBelow(from, to) || isBelow(to, from)) return
   base.moveTree(from, to, seq)
