@@ -102,12 +102,22 @@ export class FolderState {
     if (change !== undefined && !this.isNews(change)) this.changes.delete(path)
   }
 
+  /** `change` is over; a newer one of the same path is not. */
+  done(change: Change): void {
+    if (this.changes.get(change.path) === change) this.changes.delete(change.path)
+  }
+
   /** Takes heads that the coordinator told of; what was blocked on an older one may be tried again. */
   takeHeads(heads: readonly PlacedHead[], upTo: Seq): void {
     this.parts.base.takeIncoming(heads, upTo)
     for (const { head } of heads) this.blocked.delete(head.path)
     if (heads.length > FRESH) this.fresh = 'all'
     else if (this.fresh !== 'all') for (const { head } of heads) this.fresh.add(head.path)
+  }
+
+  /** The head of `path` could not be applied: it is let be for so long, or until a newer one comes. */
+  block(path: RelPath, forMs: number): void {
+    this.blocked.set(path, this.parts.clock.monotonic() + forMs)
   }
 
   markTree(dir: DirPath): void {
