@@ -63,6 +63,7 @@ async function placesOf(
 function remoteDepot({ folder, client, data }: RemoteParts): Depot {
   const staging = `/${folder}/staging/${client}`
   return {
+    isNear: false,
     putPack: async (name, bytes, signal) => {
       await data.use('quick', (sftp) => sftp.putBytes(`${staging}/${name}`, bytes, signal), signal)
     },

@@ -47,26 +47,12 @@ export function hashLarge(
     const sha256 = createHash('sha256')
     const zeros = new ZeroRuns()
     const chunks = how.like === undefined ? undefined : new Chunks(how.like)
-    const buffer = Buffer.allocUnsafe(BLOCK)
-    let total = 0
-    for (let held = 0; ;) {
-      // In whole pages, so that stretches of zeros are found where they can be holes.
-      const read = readSync(fd, buffer, held, (BLOCK - held) & -PAGE, null)
-      if (read === 0) {
-        chunks?.cutLast(buffer.subarray(0, held))
-        break
-      }
-      if (total + read > file.print.size || how.shouldStop()) return { kind: 'changed' }
-      const fresh = buffer.subarray(held, held + read)
+    const { size } = file.print
+    const onBytes = (fresh: Buffer, offset: number): void => {
       sha256.update(fresh)
-      zeros.look(fresh, total)
-      total += read
-      if (chunks === undefined) continue
-      const taken = chunks.cut(buffer.subarray(0, held + read))
-      held = held + read - taken
-      buffer.copyWithin(0, taken, taken + held)
+      zeros.look(fresh, offset)
     }
-    if (total !== file.print.size) return { kind: 'changed' }
+    if (!readThrough(fd, { size, chunks, onBytes, shouldStop: how.shouldStop })) return { kind: 'changed' }
     return {
       kind: 'read',
       sha256: sha256.digest('hex') as Digest,
@@ -74,6 +60,47 @@ export function hashLarge(
       recipe: chunks?.recipe(),
     }
   })
+}
+
+/** The recipe of a file whose SHA-256 is known. */
+export function recipeOfFile(
+  dirs: SafeDirs,
+  file: { readonly path: RelPath; readonly print: Fingerprint },
+  shouldStop: () => boolean,
+): { readonly kind: 'read'; readonly recipe: Recipe } | Unread {
+  return withFile(dirs, file.path, file.print, (fd) => {
+    const chunks = new Chunks([])
+    const isWhole = readThrough(fd, { size: file.print.size, chunks, onBytes: () => undefined, shouldStop })
+    return isWhole ? { kind: 'read' as const, recipe: chunks.recipe() } : { kind: 'changed' as const }
+  })
+}
+
+interface Reading {
+  readonly size: number
+  readonly chunks: Chunks | undefined
+  readonly onBytes: (fresh: Buffer, offset: number) => void
+  readonly shouldStop: () => boolean
+}
+
+/** Reads all of a file once; `false` when it is not `size` bytes long, or was told to stop. */
+function readThrough(fd: number, { size, chunks, onBytes, shouldStop }: Reading): boolean {
+  const buffer = Buffer.allocUnsafe(BLOCK)
+  let total = 0
+  for (let held = 0; ;) {
+    // In whole pages, so that stretches of zeros are found where they can be holes.
+    const read = readSync(fd, buffer, held, (BLOCK - held) & -PAGE, null)
+    if (read === 0) {
+      chunks?.cutLast(buffer.subarray(0, held))
+      return total === size
+    }
+    if (total + read > size || shouldStop()) return false
+    onBytes(buffer.subarray(held, held + read), total)
+    total += read
+    if (chunks === undefined) continue
+    const taken = chunks.cut(buffer.subarray(0, held + read))
+    held = held + read - taken
+    buffer.copyWithin(0, taken, taken + held)
+  }
 }
 
 /** A recipe of samples of the file: enough to tell whether other contents share a stretch with it. Cheap. */

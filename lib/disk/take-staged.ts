@@ -2,10 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
-import { isAbsence } from './trouble.ts'
 
 const BLOCK = 1024 * 1024
 
@@ -21,30 +20,30 @@ export interface TakeStaged {
   readonly target: HostPath
   readonly slices: readonly ExpectedSlice[]
   readonly whole?: boolean
+  /** SHA-256 of the whole file, when it was hashed while it came. */
+  readonly found?: Digest | undefined
 }
 
 /**
- * Which slices are right. When at least one is, the file is durable at `target` afterwards; else it is gone. A missing file has none.
- * It is moved out of its writer's reach before it is read: what was hashed is what is kept.
+ * Which slices are right. When at least one is, the file is durable at `target` afterwards; else it is gone. It is out of its writer's reach already:
+ * what was hashed is what is kept.
  */
-export function takeStaged({ place, target, slices, whole }: TakeStaged): boolean[] {
-  const kept = join(dirname(dirname(place)), `take-${basename(target)}`) as HostPath
-  if (!renamed(place, kept)) return slices.map(() => false)
-  const fd = openSync(kept, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+export function takeStaged({ place, target, slices, whole, found }: TakeStaged): boolean[] {
+  const fd = openSync(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const { size } = fstatSync(fd)
     const block = Buffer.allocUnsafe(BLOCK)
     const good = slices.map((slice) => {
       if (slice.offset + slice.size > size || (whole === true && slice.size !== size)) return false
-      return digestOf(fd, slice, block) === slice.sha256
+      return (found ?? digestOf(fd, slice, block)) === slice.sha256
     })
     if (!good.includes(true)) {
-      rmSync(kept, { force: true })
+      rmSync(place, { force: true })
       return good
     }
     fchmodSync(fd, 0o400)
     fsyncSync(fd)
-    renameSync(kept, target)
+    renameSync(place, target)
     syncParent(target)
     return good
   } finally {
@@ -59,16 +58,6 @@ export function digestOfFile(place: HostPath): Digest {
     return digestOf(fd, { offset: 0, size: fstatSync(fd).size }, Buffer.allocUnsafe(BLOCK)) as Digest
   } finally {
     closeSync(fd)
-  }
-}
-
-function renamed(from: HostPath, to: HostPath): boolean {
-  try {
-    renameSync(from, to)
-    return true
-  } catch (error) {
-    if (isAbsence(error)) return false
-    throw error
   }
 }
 

@@ -3,9 +3,10 @@
 import { diffListing, diffSeen } from '../core/diff.ts'
 import type { JobPort } from '../daemon/serve-jobs.ts'
 import { FolderWriter } from '../disk/folder-writer.ts'
+import { FollowHash } from '../disk/follow-hash.ts'
 import { compileIgnore, type Ignored } from '../disk/ignore.ts'
 import { assembleLocal, assembleObject, extractLiterals, type AssembleObject } from '../disk/assemble.ts'
-import { hashLarge } from '../disk/hash-large.ts'
+import { recipeOfFile } from '../disk/hash-large.ts'
 import { giveWay } from '../disk/low-priority.ts'
 import { readFile } from '../disk/read-content.ts'
 import { SafeDirs } from '../disk/safe-dir.ts'
@@ -41,7 +42,10 @@ export interface DiskJobs {
   extract: { input: { at: Place; file: ToRead; ops: readonly PatchOp[]; place: HostPath }; output: boolean }
   assemble: { input: { at: Place; assembly: Assembly }; output: Digest | undefined }
   assembleObject: { input: AssembleObject; output: boolean }
-  hashStaged: { input: { place: HostPath }; output: Digest }
+  hashLate: { input: { place: HostPath }; output: Digest }
+  follow: { input: { key: string; place: HostPath; end: number }; output: undefined }
+  followed: { input: { key: string; place: HostPath }; output: Digest }
+  unfollow: { input: { key: string }; output: undefined }
   take: { input: TakeStaged; output: boolean[] }
   apply: { input: { at: Place; steps: readonly WriteStep[] }; output: WriteResult[] }
 }
@@ -51,8 +55,9 @@ const PART_SIZE = 2000
 /** Entries looked at before a part is sent all the same, so that progress shows. */
 const PART_LISTED = 20_000
 
-/** Open directories of the folders this worker has touched. */
+/** Open directories of the folders this worker has touched, and the files it follows. */
 export class Hands {
+  readonly followed = new Map<string, FollowHash>()
   readonly #dirs = new Map<HostPath, SafeDirs>()
 
   dirs(root: HostPath): SafeDirs {
@@ -166,9 +171,8 @@ export function recipe(
   isCancelled: () => boolean,
 ): RecipeResult {
   giveWay()
-  const hashed = hashLarge(hands.dirs(at.root), file, { like: [], shouldStop: isCancelled })
-  if (hashed.kind !== 'read') return hashed
-  return { kind: 'read', sha256: hashed.sha256, recipe: hashed.recipe?.bytes ?? new Uint8Array(0) }
+  const made = recipeOfFile(hands.dirs(at.root), file, isCancelled)
+  return made.kind === 'read' ? { kind: 'read', recipe: made.recipe.bytes } : made
 }
 
 export function extract(hands: Hands, { at, file, ops, place }: DiskJobs['extract']['input']): boolean {
@@ -187,8 +191,30 @@ export function assembleAsObject(job: AssembleObject, isCancelled: () => boolean
   return assembleObject(job, isCancelled)
 }
 
-export function hashStaged({ place }: DiskJobs['hashStaged']['input']): Digest {
+export function hashLate({ place }: DiskJobs['hashLate']['input']): Digest {
+  giveWay()
   return digestOfFile(place)
+}
+
+export function follow(hands: Hands, { key, place, end }: DiskJobs['follow']['input']): undefined {
+  let file = hands.followed.get(key)
+  if (file === undefined) {
+    file = FollowHash.open(place)
+    hands.followed.set(key, file)
+  }
+  file.reach(end)
+}
+
+/** A file that was not followed in this thread, or is another one by now, is hashed anew. */
+export function followed(hands: Hands, { key, place }: DiskJobs['followed']['input']): Digest {
+  using known = hands.followed.get(key)
+  hands.followed.delete(key)
+  return known?.isAt(place) === true ? known.finish() : digestOfFile(place)
+}
+
+export function unfollow(hands: Hands, { key }: DiskJobs['unfollow']['input']): undefined {
+  hands.followed.get(key)?.[Symbol.dispose]()
+  hands.followed.delete(key)
 }
 
 export function take(job: TakeStaged): boolean[] {

@@ -4,9 +4,11 @@ import { WorkerLane } from '../daemon/worker-lane.ts'
 import type { AssembleObject } from '../disk/assemble.ts'
 import type { TakeStaged } from '../disk/take-staged.ts'
 import { PACK_BYTES } from '../model/content.ts'
+import type { HostPath } from '../model/path.ts'
 import type { WriteStep } from '../model/write-step.ts'
 import type { DiskJobs, Place } from './disk-jobs.ts'
-import type { Disk } from './ports.ts'
+import { Following, type FollowLane } from './following.ts'
+import type { Disk, Followed } from './ports.ts'
 
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : './disk-worker.js', import.meta.url)
 
@@ -18,6 +20,8 @@ export class DiskLanes implements AsyncDisposable {
   readonly #quick = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-quick', idleMs: 300_000, resourceLimits: YOUNG })
   readonly #bulk = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-bulk', idleMs: 5_000, resourceLimits: YOUNG })
   readonly #spare = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-spare', idleMs: 2000 })
+
+  #followed = 0
 
   /** The hands on one folder. */
   disk(at: Place): Disk {
@@ -34,9 +38,22 @@ export class DiskLanes implements AsyncDisposable {
       recipe: (file, signal) => spare.run('recipe', { at, file }, {}, signal),
       extract: (file, { ops, place }, signal) => bulk.run('extract', { at, file, ops, place }, {}, signal),
       assemble: (assembly, signal) => bulk.run('assemble', { at, assembly }, {}, signal),
-      hashStaged: (place, signal) => bulk.run('hashStaged', { place }, {}, signal),
+      hashLate: (place, signal) => spare.run('hashLate', { place }, {}, signal),
+      follow: (place) => this.follow(place),
       apply: (steps, signal) => quick.run('apply', { at, steps }, { transfer: buffersOf(steps) }, signal),
     }
+  }
+
+  /** Follows a file of any folder while it is written. */
+  follow(place: HostPath): Followed {
+    const quick = this.#quick
+    const never = new AbortController().signal
+    const lane: FollowLane = {
+      follow: (job) => quick.run('follow', job, {}, never),
+      followed: (job, signal) => quick.run('followed', job, {}, signal),
+      unfollow: (job) => quick.run('unfollow', job, {}, never),
+    }
+    return new Following(lane, String(this.#followed++), place)
   }
 
   /** Takes staged files into a content store: small ones quickly, large ones in bulk. */

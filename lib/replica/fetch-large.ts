@@ -2,6 +2,7 @@
 
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import { SyncError } from '../errors.ts'
+import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import { fetchByPatch } from './patch-pull.ts'
@@ -26,8 +27,7 @@ export async function fetchLarge(
     const from = stage(parts.root, name, content.size)
     onBytes(from)
     const place = stagedPlace(parts.root, name)
-    if (from < content.size) await hub.depot.readFile(content, { place, from }, onBytes, signal)
-    const found = await parts.disk.hashStaged(place, signal)
+    const found = await fetchWhole({ content, hub, parts }, { place, from }, onBytes, signal)
     if (found === content.sha256) return place
     parts.log.warn(`Fetched content ${content.sha256} came as ${found}, trying again`, { folder: parts.name })
     StagedFile.reopen(parts.root, name)?.discard()
@@ -36,6 +36,28 @@ export async function fetchLarge(
     code: 'WRONG_CONTENT',
     retry: 'later',
   })
+}
+
+/** Fetches the rest of the staged file; its SHA-256 then. */
+async function fetchWhole(
+  { content, hub: { depot }, parts: { disk } }: { content: PlacedContent; hub: Hub; parts: ReplicaParts },
+  target: { readonly place: HostPath; readonly from: number },
+  onBytes: OnBytes,
+  signal: AbortSignal,
+): Promise<Digest> {
+  if (depot.isNear) {
+    if (target.from < content.size) await depot.readFile(content, target, onBytes, signal)
+    return await disk.hashLate(target.place, signal)
+  }
+  using followed = disk.follow(target.place)
+  let end = target.from
+  const onMore = (bytes: number): void => {
+    end += bytes
+    followed.reached(end)
+    onBytes(bytes)
+  }
+  if (target.from < content.size) await depot.readFile(content, target, onMore, signal)
+  return await followed.digest(target.place, signal)
 }
 
 /** Whether an earlier fetch of the whole left something to go on with. */

@@ -41,6 +41,6 @@ async function makeRecipes({ parts: { base, disk } }: FolderState, signal: Abort
     const row = base.holding(sha256, 1)[0]
     if (row === undefined) continue
     const made = await disk.recipe({ path: row.path, print: row.print }, signal)
-    if (made.kind === 'read' && made.sha256 === sha256) base.putRecipe(sha256, new Recipe(made.recipe))
+    if (made.kind === 'read') base.putRecipe(sha256, new Recipe(made.recipe))
   }
 }

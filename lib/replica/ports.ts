@@ -60,6 +60,8 @@ export type OnBytes = (bytes: number) => void
 
 /** Where bodies rest on the coordinator. */
 export interface Depot {
+  /** Whether its bodies lie on this machine: then nobody else waits for a copy of them. */
+  readonly isNear: boolean
   putPack(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void>
   /** Removes what was staged as `name`: nobody will ask for it. */
   discard(name: string, signal: AbortSignal): Promise<void>
@@ -133,7 +135,7 @@ export interface ToHash extends ToRead {
 }
 
 export type RecipeResult =
-  | { readonly kind: 'read'; readonly sha256: Digest; readonly recipe: Uint8Array }
+  | { readonly kind: 'read'; readonly recipe: Uint8Array }
   | { readonly kind: 'changed' }
   | { readonly kind: 'problem'; readonly problem: Problem }
 
@@ -143,6 +145,14 @@ export interface Assembly {
   readonly size: number
   readonly sources: readonly ToRead[]
   readonly ops: readonly PatchOp[]
+}
+
+/** A file that is hashed while it is written. Dispose it when it is not wanted any more. */
+export interface Followed extends Disposable {
+  /** All bytes before `end` are there and stay as they are; an `end` that does not rise says that they did not. */
+  reached(end: number): void
+  /** SHA-256 of the whole file, which is at `place` now; once, when nothing is written any more. */
+  digest(place: HostPath, signal: AbortSignal): Promise<Digest>
 }
 
 /** The hands on one folder's disk: scanning, hashing and writing, off the event loop. */
@@ -162,8 +172,10 @@ export interface Disk {
   extract(file: ToRead, to: { ops: readonly PatchOp[]; place: HostPath }, signal: AbortSignal): Promise<boolean>
   /** Completes a staged file; its SHA-256 then, `undefined` when a source is not what was expected. */
   assemble(assembly: Assembly, signal: AbortSignal): Promise<Digest | undefined>
-  /** SHA-256 of a staged file. */
-  hashStaged(place: HostPath, signal: AbortSignal): Promise<Digest>
+  /** SHA-256 of a staged file that nobody waits for: whoever else has work goes first. */
+  hashLate(place: HostPath, signal: AbortSignal): Promise<Digest>
+  /** Follows a staged file while it is written. */
+  follow(place: HostPath): Followed
   apply(steps: readonly WriteStep[], signal: AbortSignal): Promise<readonly WriteResult[]>
 }
 

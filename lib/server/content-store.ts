@@ -1,13 +1,27 @@
 // The content store of one folder on the coordinator: bodies become whole in staging, then rest in packs and objects.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { Refused } from '../errors.ts'
 import type { ContentPlace, PatchOp } from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { codeOf } from '../disk/trouble.ts'
+import type { Followed } from '../replica/ports.ts'
 import type { ContentJobs, Slice } from './ports.ts'
+import { Uploads } from './uploads.ts'
 
 /** What was in flight when an upload stopped may have arrived out of order: so much before its end is sent again. Bytes. */
 const RESUME_OVERLAP = 4 * 1024 * 1024
@@ -22,9 +36,13 @@ export class ContentStore {
   readonly #own: string
   readonly #jobs: ContentJobs
 
+  /** What is being written into staging. */
+  readonly uploads: Uploads
+
   constructor(root: HostPath, jobs: ContentJobs) {
     this.#own = `${root}/${OWN_DIR}`
     this.#jobs = jobs
+    this.uploads = new Uploads((place) => jobs.follow(place))
   }
 
   /** Makes the directories, and clears away what the journal does not know: unfinished packs, and packs and objects that were never committed. */
@@ -59,7 +77,9 @@ export class ContentStore {
 
   /** Removes what `peer` staged as `name`. */
   discard(peer: string, name: string): void {
-    rmSync(`${this.#own}/staging/${peer}/${name}`, { force: true })
+    const place = this.#staged(peer, name)
+    this.uploads.forget(place)
+    rmSync(place, { force: true })
   }
 
   /** Removes what peers staged before `beforeMs` (since 1970) and never came back to. */
@@ -67,9 +87,11 @@ export class ContentStore {
     for (const peer of readdirSync(`${this.#own}/staging`, { withFileTypes: true })) {
       if (!peer.isDirectory()) continue
       for (const name of readdirSync(`${this.#own}/staging/${peer.name}`)) {
-        const place = `${this.#own}/staging/${peer.name}/${name}`
+        const place = this.#staged(peer.name, name)
         const found = lstatSync(place, { throwIfNoEntry: false })
-        if (found !== undefined && found.mtimeMs < beforeMs) rmSync(place, { force: true, recursive: true })
+        if (found === undefined || found.mtimeMs >= beforeMs) continue
+        this.uploads.forget(place)
+        rmSync(place, { force: true, recursive: true })
       }
     }
   }
@@ -93,7 +115,10 @@ export class ContentStore {
     signal: AbortSignal,
   ): Promise<{ pack: string | undefined; good: readonly boolean[] }> {
     const pack = `k${randomBytes(12).toString('hex')}`
-    const place = hostPath(`${this.#own}/staging/${peer}/${name}`)
+    const seized = await this.#seize(peer, name)
+    if (seized === undefined) return { pack: undefined, good: slices.map(() => false) }
+    seized.followed?.[Symbol.dispose]()
+    const { place } = seized
     const good = await this.#jobs.take({ place, target: hostPath(`${this.#own}/packs/${pack}`), slices }, signal)
     return { pack: good.includes(true) ? pack : undefined, good }
   }
@@ -105,12 +130,41 @@ export class ContentStore {
     content: { sha256: Digest; size: number },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const place = hostPath(`${this.#own}/staging/${peer}/${name}`)
+    const seized = await this.#seize(peer, name)
+    if (seized === undefined) return false
+    const { place } = seized
+    using followed = seized.followed
+    const found = await followed?.digest(place, signal)
     const dir = `${this.#own}/objects/${content.sha256.slice(0, 2)}`
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const target = hostPath(`${dir}/${content.sha256}`)
-    const [good] = await this.#jobs.take({ place, target, slices: [{ ...content, offset: 0 }], whole: true }, signal)
+    const slices = [{ ...content, offset: 0 }]
+    const [good] = await this.#jobs.take({ place, target, slices, whole: true, found }, signal)
     return good === true
+  }
+
+  /** Where `peer` stages `name`, without links on the way: as those know it who write there. */
+  #staged(peer: string, name: string): string {
+    const dir = `${this.#own}/staging/${peer}`
+    try {
+      return `${realpathSync.native(dir)}/${name}`
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+      return `${dir}/${name}`
+    }
+  }
+
+  /** Moves a staged file out of its writer's reach; from then on it stays as it is. `undefined` when there is none. */
+  async #seize(peer: string, name: string): Promise<{ place: HostPath; followed: Followed | undefined } | undefined> {
+    const staged = this.#staged(peer, name)
+    const place = hostPath(`${this.#own}/staging/take-${randomBytes(12).toString('hex')}`)
+    try {
+      renameSync(staged, place)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
+      throw error
+    }
+    return { place, followed: await this.uploads.taken(staged) }
   }
 
   /**

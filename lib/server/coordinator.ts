@@ -175,6 +175,7 @@ export class Coordinator implements AsyncDisposable {
     connection.onSubsystem('sftp', (channel) => {
       const view = {
         folders: () => this.#visible(connection, caller),
+        watch: (folder: string) => this.#folders.get(folder)?.hub.store.uploads,
         get client() {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))
         },

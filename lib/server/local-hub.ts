@@ -28,6 +28,7 @@ export function localHub(hub: FolderHub): Hub {
 
 function localDepot({ store }: FolderHub): Depot {
   return {
+    isNear: true,
     putPack: (name, bytes) =>
       promised(() => {
         writeFileSync(`${store.stagingOf(SERVER)}/${name}`, bytes, { mode: 0o600 })

@@ -41,6 +41,7 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     journal.create({ folderId: marker.kind === 'marker' ? marker.id : randomUUID(), incarnation: randomUUID() })
   }
   const store = new ContentStore(root, {
+    follow: (place) => lanes.follow(place),
     take: (job, until) => lanes.take(job, until),
     assemble: (job, until) => lanes.assemble(job, until),
   })

@@ -3,6 +3,7 @@
 import type { PatchOp } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
+import type { Followed } from '../replica/ports.ts'
 
 /** A content at `offset` of a file. */
 export interface Slice {
@@ -12,12 +13,15 @@ export interface Slice {
 }
 
 export interface ContentJobs {
+  /** Follows a staged file while it is written. */
+  follow(place: HostPath): Followed
   /**
-   * Hashes each slice of the staged file `place`; when one is right, makes the file durable and read-only and renames it to `target`, else
-   * removes it. `whole`: the one slice must be all of the file. Answers which slices are right. A missing file has no right slice.
+   * Hashes each slice of `place`, which nobody writes to any more; when one is right, makes the file durable and read-only and renames it to
+   * `target`, else removes it. `whole`: the one slice must be all of the file, whose SHA-256 is `found` when it is known already. Answers which slices
+   * are right.
    */
   take(
-    job: { place: HostPath; target: HostPath; slices: readonly Slice[]; whole?: boolean },
+    job: { place: HostPath; target: HostPath; slices: readonly Slice[]; whole?: boolean; found?: Digest | undefined },
     signal: AbortSignal,
   ): Promise<readonly boolean[]>
   /**

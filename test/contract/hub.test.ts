@@ -28,6 +28,7 @@ testHub(t, 'in the same process', (t: Test) => {
     rmSync(root, { recursive: true, force: true })
   })
   const store = new ContentStore(hostPath(root), {
+    follow: (place) => lanes.follow(place),
     take: (job, signal) => lanes.take(job, signal),
     assemble: (job, signal) => lanes.assemble(job, signal),
   })

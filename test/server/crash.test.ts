@@ -1,5 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { Source } from '../../lib/model/content.ts'
 import { rel } from '../support/builders.ts'
@@ -16,21 +15,10 @@ const deaths: readonly {
   readonly arm: (served: Served, die: () => void) => void
 }[] = [
   {
-    when: 'before the staged file is taken',
-    isKept: false,
-    arm: ({ lanes }, die) => {
-      lanes.onTake = () => {
-        die()
-        return new Promise(() => undefined)
-      }
-    },
-  },
-  {
     when: 'when the staged file is out of its writer’s reach',
     isKept: false,
     arm: ({ lanes }, die) => {
-      lanes.onTake = ({ place, target }) => {
-        renameSync(place, `${dirname(dirname(place))}/take-${basename(target)}`)
+      lanes.onTake = () => {
         die()
         return new Promise(() => undefined)
       }
@@ -112,8 +100,7 @@ for (const { when, isKept, arm } of deaths) {
       t.same(served.kept('packs'), packs.sort(), 'no pack that the journal does not know')
       const { sha256 } = fileOf(text)
       t.same(served.kept('objects'), isKept && size === 'large' ? [sha256] : [], 'no such object')
-      const begun = size === 'large' && when === 'before the staged file is taken'
-      t.same(served.kept('staging'), begun ? [name] : [], begun ? 'an upload that may go on' : 'nothing is left staged')
+      t.same(served.kept('staging'), [], 'nothing is left staged')
 
       served.stage('ann', name, text)
       const { outcomes } = await hub.propose('ann', [put('f', 0, text, source)], signal)

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { systemClock } from '../../lib/daemon/clock.ts'
 import { silentLog } from '../../lib/daemon/log.ts'
 import { assembleObject } from '../../lib/disk/assemble.ts'
-import { takeStaged } from '../../lib/disk/take-staged.ts'
+import { digestOfFile, takeStaged } from '../../lib/disk/take-staged.ts'
 import type { Patch, PatchOp, Source } from '../../lib/model/content.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import type { Outcome } from '../../lib/model/revision.ts'
@@ -30,6 +30,11 @@ async function aHub(t: Test) {
   const root = join(dir, 'folder')
   mkdirSync(root)
   const store = new ContentStore(hostPath(root), {
+    follow: () => ({
+      reached: () => undefined,
+      digest: (place) => Promise.resolve(digestOfFile(place)),
+      [Symbol.dispose]: () => undefined,
+    }),
     take: (job) => Promise.resolve(takeStaged(job)),
     assemble: (job) => Promise.resolve(assembleObject(job)),
   })

@@ -148,6 +148,7 @@ export class MemoryHub implements Hub {
 
   #makeDepot(): Depot {
     return {
+      isNear: false,
       putPack: (name, bytes) => {
         this.calls.push(`putPack ${String(bytes.length)}`)
         this.#staged.set(name, bytes.slice())

@@ -54,6 +54,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
   journal.create({ folderId: 'folder-1', incarnation: 'life-1' })
   const hubRoot = hostPath(join(dir, 'hub', 'folder'))
   const store = new ContentStore(hubRoot, {
+    follow: (place) => lanes.follow(place),
     take: (job, signal) => lanes.take(job, signal),
     assemble: (job, signal) => lanes.assemble(job, signal),
   })
@@ -151,6 +152,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
 
   function depotOf(peer: string, traffic: Traffic): Depot {
     return {
+      isNear: false,
       putPack: () => Promise.reject(new Error('no small files here')),
       discard: async (name) => {
         await rm(`${store.stagingOf(peer)}/${name}`, { force: true })

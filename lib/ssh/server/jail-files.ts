@@ -1,7 +1,14 @@
 // Open files of the jail: regular files only, never through a symbolic link, small pieces at once and large ones off the event loop.
 
 import * as fs from 'node:fs'
-import { SftpError, type Attrs, type OpenForWriting, type ReadHandle, type WriteHandle } from './sftp-tree.ts'
+import {
+  SftpError,
+  type Attrs,
+  type Awaitable,
+  type OpenForWriting,
+  type ReadHandle,
+  type WriteHandle,
+} from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
 
 /** From this size on a read or write leaves the event loop: below, the way there and back costs more than the copy. Bytes. */
@@ -15,6 +22,23 @@ const STAGED_MODE = 0o600
 
 /** Throws an `SftpError` when the file may not be used any more. */
 export type DemandAccess = () => void
+
+/** One open file that is written to. Every `began` is ended by `ended`. */
+export interface WriteWatch {
+  began(position: number): void
+  /** `end`: where the write ended; `undefined` when it failed. */
+  ended(end: number | undefined): void
+  /** The file was cut or stretched. */
+  resized(): void
+}
+
+/** Is told of what happens to files in staging. */
+export interface StagingWatch {
+  /** `isEmpty`: there is nothing in it yet. */
+  opened(place: string, isEmpty: boolean): WriteWatch
+  /** The file was removed or has another name now. */
+  forget(place: string): void
+}
 
 /** Opens the regular file `place`; each read demands access again. */
 export function openForReading(place: string, demandAccess: DemandAccess): ReadHandle {
@@ -36,11 +60,16 @@ export function openForReading(place: string, demandAccess: DemandAccess): ReadH
 }
 
 /** Opens or makes the regular file `place`; each write demands access again, and that `place` still names the file. */
-export function openForWriting(place: string, how: OpenForWriting, demandAccess: DemandAccess): WriteHandle {
+export function openForWriting(
+  place: string,
+  how: OpenForWriting,
+  { demandAccess, watch }: { readonly demandAccess: DemandAccess; readonly watch: StagingWatch | undefined },
+): WriteHandle {
   const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC } = fs.constants
   const flags = O_WRONLY | (how.create ? O_CREAT : 0) | (how.exclusive ? O_EXCL : 0) | (how.truncate ? O_TRUNC : 0)
   const fd = openRegular(place, flags)
-  const { ino, dev } = fs.fstatSync(fd)
+  const { ino, dev, size } = fs.fstatSync(fd)
+  const watched = watch?.opened(place, size === 0)
   // What was renamed out of staging is about to be verified and committed: a handle kept open must not reach it any more.
   const demand = () => {
     demandAccess()
@@ -50,10 +79,11 @@ export function openForWriting(place: string, how: OpenForWriting, demandAccess:
   return {
     write: (bytes, position) => {
       demand()
-      return bytes.length < ASYNC_FROM ? writeSmall(fd, bytes, position) : writeLarge(fd, bytes, position)
+      return write(fd, bytes, { position, watched })
     },
     truncate: (size) => {
       demand()
+      watched?.resized()
       fs.ftruncateSync(fd, size)
     },
     sync: () => syncFile(fd),
@@ -89,6 +119,36 @@ function readLarge(fd: number, target: Buffer, position: number, length: number)
       else reject(cause)
     })
   })
+}
+
+/** At once, or off the event loop when there is much of it. */
+function write(
+  fd: number,
+  bytes: Buffer,
+  { position, watched }: { readonly position: number; readonly watched: WriteWatch | undefined },
+): Awaitable<void> {
+  watched?.began(position)
+  if (bytes.length >= ASYNC_FROM) {
+    const written = writeLarge(fd, bytes, position)
+    return watched === undefined ? written : told(written, watched, position + bytes.length)
+  }
+  let end: number | undefined
+  try {
+    writeSmall(fd, bytes, position)
+    end = position + bytes.length
+  } finally {
+    watched?.ended(end)
+  }
+}
+
+async function told(written: Promise<void>, watched: WriteWatch, end: number): Promise<void> {
+  try {
+    await written
+  } catch (error) {
+    watched.ended(undefined)
+    throw error
+  }
+  watched.ended(end)
 }
 
 function writeSmall(fd: number, bytes: Buffer, position: number): void {

@@ -1,7 +1,7 @@
 // What a client sees over SFTP: its own staging, and the objects and packs of the folders it shares. Nothing else exists for it.
 
 import { linkSync, lstatSync, mkdirSync, opendirSync, realpathSync, renameSync, unlinkSync } from 'node:fs'
-import { attrsOf, openForReading, openForWriting } from './jail-files.ts'
+import { attrsOf, openForReading, openForWriting, type StagingWatch } from './jail-files.ts'
 import { SftpError, type Attrs, type SftpTree } from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
 import { parseDigest } from '../../model/digest.ts'
@@ -19,6 +19,8 @@ export interface JailView {
   folders(): readonly JailFolder[]
   /** The client's name; without one there is no staging. */
   readonly client: string | undefined
+  /** Is told of what is written in a folder's staging. */
+  watch?(folder: string): StagingWatch | undefined
 }
 
 /**
@@ -36,9 +38,14 @@ export function jail(view: JailView): SftpTree {
     stat: (names) => stat(resolve(view, names)),
     list: (names) => list(view, names),
     openRead: (names) => openForReading(placeToRead(resolve(view, names)), demand(names)),
-    openWrite: (names, how) => openForWriting(placeToWrite(resolve(view, names), how.create), how, demand(names)),
+    openWrite: (names, how) => {
+      const watch = view.watch?.(names[0] ?? '')
+      return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess: demand(names), watch })
+    },
     remove: (names) => {
-      unlinkSync(placeToWrite(resolve(view, names), false))
+      const place = placeToWrite(resolve(view, names), false)
+      unlinkSync(place)
+      view.watch?.(names[0] ?? '')?.forget(place)
     },
     rename: (from, to, { replace }) => {
       const source = placeToWrite(resolve(view, from), false)
@@ -48,6 +55,8 @@ export function jail(view: JailView): SftpTree {
         linkSync(source, target) // Fails when the target exists; a rename would replace it.
         unlinkSync(source)
       }
+      view.watch?.(from[0] ?? '')?.forget(source)
+      view.watch?.(to[0] ?? '')?.forget(target)
     },
     makeDirectory: denied,
     removeDirectory: denied,

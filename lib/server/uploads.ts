@@ -1,0 +1,103 @@
+// What clients are writing into staging right now: hashed as it comes, and waited for before it is taken.
+
+import type { HostPath } from '../model/path.ts'
+import type { StagingWatch, WriteWatch } from '../ssh/server/jail-files.ts'
+import type { Followed } from '../replica/ports.ts'
+
+/** Files whose hash is kept while they are written or wait to be taken; the oldest beyond that is hashed when it is taken. */
+const FOLLOWED_MAX = 8
+/** Files that are remembered at all. */
+const UPLOADS_MAX = 256
+
+/** How far a file is whole from its start; what is written below that end makes it stale. */
+interface Upload {
+  writes: number
+  end: number
+  isStale: boolean
+  followed: Followed | undefined
+  readonly idle: (() => void)[]
+}
+
+export class Uploads implements StagingWatch {
+  readonly #follow: (place: HostPath) => Followed
+  readonly #uploads = new Map<string, Upload>()
+
+  constructor(follow: (place: HostPath) => Followed) {
+    this.#follow = follow
+  }
+
+  /** A client has opened `place` for writing; `isEmpty`: there is nothing in it. Packs are read soon anyway: they are not followed. */
+  opened(place: string, isEmpty: boolean): WriteWatch {
+    const upload = this.#uploads.get(place) ?? this.#begin(place, isEmpty)
+    if (isEmpty && upload.end > 0) makeStale(upload)
+    return {
+      began: (position) => {
+        upload.writes++
+        if (position !== upload.end) makeStale(upload)
+      },
+      ended: (end) => {
+        upload.writes--
+        if (end === undefined) makeStale(upload)
+        else if (!upload.isStale) {
+          upload.end = end
+          upload.followed?.reached(end)
+        }
+        if (upload.writes === 0) for (const tell of upload.idle.splice(0)) tell()
+      },
+      resized: () => {
+        makeStale(upload)
+      },
+    }
+  }
+
+  /**
+   * What was written at `place` has been moved away: nothing new is written to it. Resolves when what was begun is done; with the hash, which is
+   * the caller's from now on, when it can be trusted.
+   */
+  async taken(place: string): Promise<Followed | undefined> {
+    const upload = this.#uploads.get(place)
+    this.#uploads.delete(place)
+    if (upload === undefined) return undefined
+    if (upload.writes > 0) await new Promise<void>((resolve) => upload.idle.push(resolve))
+    return upload.isStale ? undefined : upload.followed
+  }
+
+  /** What is at `place` is wanted no more, or is another file now. */
+  forget(place: string): void {
+    const upload = this.#uploads.get(place)
+    if (upload !== undefined) makeStale(upload)
+    this.#uploads.delete(place)
+  }
+
+  #begin(place: string, isEmpty: boolean): Upload {
+    const isFollowed = isEmpty && nameOf(place).startsWith('o-')
+    const followed = isFollowed ? this.#follow(place as HostPath) : undefined
+    const upload: Upload = { writes: 0, end: 0, isStale: !isFollowed, followed, idle: [] }
+    this.#uploads.set(place, upload)
+    this.#bound()
+    return upload
+  }
+
+  #bound(): void {
+    let followed = 0
+    for (const upload of this.#uploads.values()) if (upload.followed !== undefined) followed++
+    for (const [place, upload] of this.#uploads) {
+      if (followed > FOLLOWED_MAX && upload.followed !== undefined) {
+        makeStale(upload)
+        followed--
+      }
+      if (this.#uploads.size > UPLOADS_MAX && upload.writes === 0 && upload.followed === undefined)
+        this.#uploads.delete(place)
+    }
+  }
+}
+
+function makeStale(upload: Upload): void {
+  upload.isStale = true
+  upload.followed?.[Symbol.dispose]()
+  upload.followed = undefined
+}
+
+function nameOf(place: string): string {
+  return place.slice(place.lastIndexOf('/') + 1)
+}
