@@ -15,10 +15,12 @@ import {
   type SourcedProposal,
 } from '../model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../model/digest.ts'
-import { ROOT, type RelPath } from '../model/path.ts'
-import type { Outcome, Proposal, Revision, Seq } from '../model/revision.ts'
+import type { RelPath } from '../model/path.ts'
+import type { Head, Outcome, Proposal, Revision, Seq } from '../model/revision.ts'
 import type { ChangesPage, CommitReply, Content, Holding } from '../replica/ports.ts'
+import type { KeptContent } from '../store/contents.ts'
 import type { Journal } from '../store/journal.ts'
+import { commitView } from './commit-view.ts'
 import type { ContentStore } from './content-store.ts'
 import type { Slice } from './ports.ts'
 
@@ -43,6 +45,17 @@ interface Bodies {
   readonly bad: ReadonlySet<SourcedProposal>
   /** What is wrong with patches that cannot make what they should. */
   readonly malformed?: ReadonlyMap<SourcedProposal, string>
+}
+
+/**
+ * Where proposals come from. `held`: which of their contents the journal has. `told`: the peer that learns of its own accepted revisions
+ * from the reply; nobody, when it did not make them itself.
+ */
+interface Origin {
+  readonly peer: string
+  readonly told?: string
+  readonly bodies: Bodies
+  readonly held: ReadonlyMap<Digest, KeptContent>
 }
 
 export class FolderHub {
@@ -100,15 +113,17 @@ export class FolderHub {
   }
 
   holdings(peer: string, contents: readonly Content[]): Holding[] {
+    const held = this.journal.places(contents.map(({ sha256 }) => sha256))
     return contents.map(({ sha256, size }): Holding =>
-      this.#holds(sha256)
+      sha256 === EMPTY_DIGEST || held.has(sha256)
         ? { kind: 'have' }
         : { kind: 'go', staged: size > PACKED_MAX ? this.store.stagedBytes(peer, sha256, size) : 0 },
     )
   }
 
   places(digests: readonly Digest[]): (ContentPlace | undefined)[] {
-    return digests.map((digest) => this.journal.place(digest)?.place)
+    const kept = this.journal.places(digests)
+    return digests.map((digest) => kept.get(digest)?.place)
   }
 
   /** How a held content was made from others; the others may be gone by now. */
@@ -119,19 +134,18 @@ export class FolderHub {
   /** Verifies the bodies, commits what can be, and answers for each proposal in order. */
   async propose(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<CommitReply> {
     const bodies = await this.#takeBodies(peer, batch, signal)
-    const arrived = new Map(bodies.contents.map((content) => [content.sha256, content]))
+    // From here on nothing waits: what is read now holds until the commit.
+    const held = this.journal.places(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
+    const sizes = new Map([...held, ...bodies.contents.map((one) => [one.sha256, one] as const)])
     const accepted: SourcedProposal[] = []
     const early = new Map<SourcedProposal, Outcome>()
     for (const sourced of batch) {
-      const outcome = this.#checkBody(sourced, bodies, arrived)
+      const outcome = checkBody(sourced, bodies, sizes)
       if (outcome === undefined) accepted.push(sourced)
       else early.set(sourced, outcome)
     }
-    const reply = this.#commit(
-      peer,
-      accepted.map((sourced) => sourced.proposal),
-      bodies,
-    )
+    const proposals = accepted.map((sourced) => sourced.proposal)
+    const reply = this.#commit(proposals, { peer, bodies, held })
     const late = new Map(accepted.map((sourced, index) => [sourced, reply.outcomes[index]]))
     const outcomes = batch.map(
       (sourced): Outcome =>
@@ -144,12 +158,13 @@ export class FolderHub {
   restore(peer: string, path: RelPath, rev: Seq | undefined): Seq {
     const version = this.version(path, rev)
     const head = this.journal.head(path)
-    const reply = this.#commit(
+    const bodies = { contents: [], packs: [], bad: new Set<SourcedProposal>() }
+    const reply = this.#commit([{ path, base: head?.seq ?? 0, entry: version.entry, writtenAtMs: this.#clock.now() }], {
       peer,
-      [{ path, base: head?.seq ?? 0, entry: version.entry, writtenAtMs: this.#clock.now() }],
-      { contents: [], packs: [], bad: new Set() },
-      '',
-    )
+      told: '',
+      bodies,
+      held: new Map(),
+    })
     const outcome = reply.outcomes[0]
     if (outcome === undefined || outcome.kind === 'need' || outcome.kind === 'refused') {
       throw new Refused(`Cannot restore "${path}": the revision was not accepted`, { status: 409 })
@@ -253,45 +268,17 @@ export class FolderHub {
     return isMade ? { sha256, size, place: { kind: 'object' }, patch } : undefined
   }
 
-  #checkBody(sourced: SourcedProposal, bodies: Bodies, arrived: ReadonlyMap<Digest, NewContent>): Outcome | undefined {
-    const { entry } = sourced.proposal
-    if (bodies.bad.has(sourced)) {
-      return { kind: 'refused', status: 409, reason: 'the bytes that came are not the content that was named' }
-    }
-    const fault = bodies.malformed?.get(sourced)
-    if (fault !== undefined) return { kind: 'refused', status: 400, reason: fault }
-    if (entry?.kind !== 'file') return undefined
-    const size = arrived.get(entry.sha256)?.size ?? this.#sizeOf(entry.sha256)
-    if (size === undefined) return { kind: 'need' }
-    if (size !== entry.size) return { kind: 'refused', status: 400, reason: 'the size is not that of the content' }
-    return undefined
-  }
-
-  /** `told`: the peer that learns of its own accepted revisions from the reply; nobody, when it did not make them itself. */
-  #commit(peer: string, proposals: readonly Proposal[], bodies: Bodies, told = peer): CommitReply {
+  #commit(proposals: readonly Proposal[], from: Origin): CommitReply {
     const { journal } = this
+    const { peer, told = peer, bodies, held } = from
     const prev = journal.seq()
     const nowMs = this.#clock.now()
-    const cache = new Map<RelPath, ReturnType<Journal['head']>>()
-    const headOf = (path: RelPath): ReturnType<Journal['head']> => {
-      if (!cache.has(path)) cache.set(path, journal.head(path))
-      return cache.get(path)
-    }
     const plan = planCommit(
-      {
-        head: (path) => headOf(path),
-        // Nothing lives below a live file; and a path that never had a head has no revisions that matter.
-        liveBelow: (dir) =>
-          isLeaf(dir === ROOT ? undefined : headOf(dir)?.entry) || !journal.hasLiveBelow(dir)
-            ? []
-            : journal.liveBelow(dir),
-        revisionsAfter: (path, seq) => (headOf(path) === undefined ? [] : journal.revisionsAfter(path, seq)),
-        stampOf: (seq) => (seq === 0 ? undefined : journal.revision(seq)?.stamp),
-      },
+      commitView(journal, proposals),
       { peer, nowMs, nextSeq: prev + 1, conflict: this.#conflict },
       proposals,
     )
-    const contents = bodies.contents.filter((content) => !journal.holds(content.sha256))
+    const contents = bodies.contents.filter(({ sha256 }) => !held.has(sha256))
     const isKept = plan.revisions.length > 0
     if (isKept) journal.commit({ revisions: plan.revisions, collisions: plan.collisions, contents, nowMs })
     const used = new Set(isKept ? contents.flatMap(({ place }) => (place.kind === 'pack' ? [place.pack] : [])) : [])
@@ -305,56 +292,74 @@ export class FolderHub {
       )
     }
     const own = new Set(plan.outcomes.flatMap((outcome) => (outcome.kind === 'accepted' ? [outcome.seq] : [])))
-    const news = this.#announce(told, prev, { revisions: plan.revisions, contents })
+    const news = this.#announce(told, prev, { revisions: plan.revisions, contents: [...held.values(), ...contents] })
     const heads = news.filter(({ head }) => !own.has(head.seq))
     const known = new Set(heads.map(({ head }) => head.path))
-    plan.outcomes.forEach((outcome, index) => {
-      const path = proposals[index]?.path
-      if (outcome.kind === 'accepted' || path === undefined || known.has(path)) return
-      known.add(path)
-      heads.push(this.#placedHead(path))
-    })
+    const asked = proposals.flatMap(({ path }, i) =>
+      plan.outcomes[i]?.kind === 'accepted' || known.has(path) ? [] : [path],
+    )
+    heads.push(...this.#headsAt(asked))
     return { outcomes: plan.outcomes, heads, prev, upTo: journal.seq() }
   }
 
   #announce(
     author: string,
     prev: Seq,
-    { revisions, contents }: { revisions: readonly Revision[]; contents: readonly NewContent[] },
+    { revisions, contents }: { revisions: readonly Revision[]; contents: readonly KeptContent[] },
   ): PlacedHead[] {
-    const places = new Map(contents.map((content) => [content.sha256, content.place]))
     if (revisions.length === 0) return []
     const newest = new Map<RelPath, Revision>()
     for (const revision of revisions) if (!revision.loser) newest.set(revision.path, revision)
-    const heads = [...newest.values()].map(({ path, seq, entry }): PlacedHead => {
-      const place =
-        entry?.kind === 'file' ? (places.get(entry.sha256) ?? this.journal.place(entry.sha256)?.place) : undefined
-      return { head: { path, seq, entry }, place }
-    })
+    const heads = this.#placed([...newest.values()], contents)
     heads.sort((a, b) => a.head.seq - b.head.seq)
     const news: Announcement = { author, prev, upTo: this.journal.seq(), heads }
     for (const listener of this.#listeners) listener(news)
     return heads
   }
 
-  /** The head of a path with the place of its content; a tombstone where there is none. */
-  #placedHead(path: RelPath): PlacedHead {
-    const head = this.journal.head(path)
-    if (head === undefined) return { head: { path, seq: this.journal.seq(), entry: undefined }, place: undefined }
-    const { seq, entry } = head
-    const place = entry?.kind === 'file' ? this.journal.place(entry.sha256)?.place : undefined
-    return { head: { path, seq, entry }, place }
+  /** The heads of paths with the places of their contents; tombstones where there are none. */
+  #headsAt(paths: readonly RelPath[]): PlacedHead[] {
+    if (paths.length === 0) return []
+    const heads = this.journal.heads(paths)
+    const seq = this.journal.seq()
+    return this.#placed(Array.from(new Set(paths), (path) => heads.get(path) ?? { path, seq, entry: undefined }))
+  }
+
+  /** Heads with the places of their contents. `contents`: those whose place is known. */
+  #placed(heads: readonly Head[], contents: readonly KeptContent[] = []): PlacedHead[] {
+    const places = new Map(contents.map((one) => [one.sha256, one]))
+    const unknown = heads.flatMap(({ entry }) => digestsOf(entry)).filter((sha256) => !places.has(sha256))
+    for (const [sha256, content] of this.journal.places(unknown)) places.set(sha256, content)
+    return heads.map(({ path, seq, entry }) => ({
+      head: { path, seq, entry },
+      place: entry?.kind === 'file' ? places.get(entry.sha256)?.place : undefined,
+    }))
   }
 
   #holds(sha256: Digest): boolean {
     return sha256 === EMPTY_DIGEST || this.journal.holds(sha256)
   }
-
-  #sizeOf(sha256: Digest): number | undefined {
-    return sha256 === EMPTY_DIGEST ? 0 : this.journal.place(sha256)?.size
-  }
 }
 
-function isLeaf(entry: Entry | undefined): boolean {
-  return entry !== undefined && entry.kind !== 'dir'
+/** What is wrong with the body of a proposal; `undefined` when nothing is. `contents`: all that is held now. */
+function checkBody(
+  sourced: SourcedProposal,
+  bodies: Bodies,
+  contents: ReadonlyMap<Digest, Content>,
+): Outcome | undefined {
+  const { entry } = sourced.proposal
+  if (bodies.bad.has(sourced)) {
+    return { kind: 'refused', status: 409, reason: 'the bytes that came are not the content that was named' }
+  }
+  const fault = bodies.malformed?.get(sourced)
+  if (fault !== undefined) return { kind: 'refused', status: 400, reason: fault }
+  if (entry?.kind !== 'file') return undefined
+  const size = entry.sha256 === EMPTY_DIGEST ? 0 : contents.get(entry.sha256)?.size
+  if (size === undefined) return { kind: 'need' }
+  if (size !== entry.size) return { kind: 'refused', status: 400, reason: 'the size is not that of the content' }
+  return undefined
+}
+
+function digestsOf(entry: Entry | undefined): Digest[] {
+  return entry?.kind === 'file' ? [entry.sha256] : []
 }

@@ -7,6 +7,7 @@ import { digest, digestValue, number, placeValues, readPlace, text } from './col
 import { RowFault } from './database.ts'
 import type { Database } from './database.ts'
 import type { Row } from './engine.ts'
+import { many, readMany } from './many.ts'
 
 /** A content and where it can be read. `size` in bytes. */
 export interface KeptContent {
@@ -38,7 +39,13 @@ export class Contents {
   }
 
   find(sha256: Digest): KeptContent | undefined {
-    return this.#db.get(readContent, `SELECT ${FIELDS} FROM contents WHERE sha256 = ?`, digestValue(sha256))
+    return this.#db.get(readContent, FIND, digestValue(sha256))
+  }
+
+  /** Those of these contents that are kept. */
+  among(sha256s: Iterable<Digest>): Map<Digest, KeptContent> {
+    const keys = Array.from(sha256s, (sha256) => [digestValue(sha256)])
+    return new Map(readMany(this.#db, AMONG, keys, readContent).map((content) => [content.sha256, content]))
   }
 
   /** Records where contents are; of a content that was elsewhere, the new place counts from now on. */
@@ -110,6 +117,8 @@ export class Contents {
   }
 }
 
+const FIND = `SELECT ${FIELDS} FROM contents WHERE sha256 = ?`
+const AMONG = many('(?)', (keys) => `SELECT ${FIELDS} FROM contents WHERE sha256 IN ${keys}`)
 const INSERT = `INSERT INTO contents (${FIELDS}) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
 const GROW_PACK = `INSERT INTO packs (id, bytes, live_bytes) VALUES (?, ?, ?)
   ON CONFLICT (id) DO UPDATE SET bytes = max(bytes, excluded.bytes), live_bytes = live_bytes + excluded.live_bytes`

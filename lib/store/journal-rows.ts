@@ -47,7 +47,7 @@ export function readPlacedHead(row: Row): PlacedHead {
   return { head: readHead(row), place: readPlace(row) }
 }
 
-function readStamp(row: Row): Stamp {
+export function readStamp(row: Row): Stamp {
   return { timeMs: number(row, 'time_ms'), peer: text(row, 'peer') }
 }
 

@@ -8,11 +8,11 @@ import type { Collision, Revision, Seq, Stamp } from '../model/revision.ts'
 import { below, deepRange } from './below.ts'
 import type { ReadRows } from './below.ts'
 import { ENTRY_COLUMNS, entryValues, number, pathValues, text, whatValue } from './columns.ts'
-import type { Value } from './engine.ts'
 import { Contents } from './contents.ts'
 import type { KeptContent, NewContent, PackUse } from './contents.ts'
 import { openDatabase } from './database.ts'
 import type { Database, DatabaseOptions } from './database.ts'
+import { hasLiveBelow, headOf, headsOf, withLiveBelow } from './heads.ts'
 import {
   HEAD_FIELDS,
   PLACED,
@@ -22,11 +22,13 @@ import {
   readCollision,
   readPlacedHead,
   readRevision,
+  readStamp,
   readStampedHead,
   readSuperseded,
 } from './journal-rows.ts'
 import type { KnownClient, StampedHead, Superseded } from './journal-rows.ts'
 import { JOURNAL_SCHEMA } from './journal-schema.ts'
+import { many, readMany } from './many.ts'
 
 /** What becomes true at once. `nowMs`: the coordinator's clock; from then on what it replaces counts as superseded; default: now. */
 export interface Commit {
@@ -117,8 +119,12 @@ export class Journal {
 
   /** The head of `path`; a tombstone too, while it is kept. */
   head(path: RelPath): StampedHead | undefined {
-    const sql = `SELECT ${HEAD_FIELDS} FROM heads WHERE parent = ? AND name = ?`
-    return this.#db.get(readStampedHead, sql, ...pathValues(path))
+    return headOf(this.#db, path)
+  }
+
+  /** The heads of those of `paths` that have one. */
+  heads(paths: Iterable<RelPath>): Map<RelPath, StampedHead> {
+    return headsOf(this.#db, paths)
   }
 
   /** Heads below `dir` that are no tombstones, parents before children, read in pages. */
@@ -127,11 +133,12 @@ export class Journal {
   }
 
   hasLiveBelow(dir: DirPath): boolean {
-    const lives = (where: string, values: readonly Value[]): boolean =>
-      this.#db.get(() => true, `SELECT 1 AS one FROM heads WHERE ${where} AND kind IS NOT NULL LIMIT 1`, ...values) ??
-      false
-    if (dir === '') return lives('1', [])
-    return lives('parent = ?', [dir]) || lives('parent >= ? AND parent < ?', deepRange(dir))
+    return hasLiveBelow(this.#db, dir)
+  }
+
+  /** Those of `dirs` that anything lives below. */
+  withLiveBelow(dirs: Iterable<RelPath>): Set<RelPath> {
+    return withLiveBelow(this.#db, dirs)
   }
 
   /**
@@ -163,6 +170,12 @@ export class Journal {
 
   revision(seq: Seq): Revision | undefined {
     return this.#db.get(readRevision, `${REVISIONS} WHERE seq = ?`, seq)
+  }
+
+  /** When and by whom those of these revisions were written that are kept. */
+  stamps(seqs: Iterable<Seq>): Map<Seq, Stamp> {
+    const keys = Array.from(seqs, (seq) => [seq])
+    return new Map(readMany(this.#db, STAMPS, keys, (row) => [number(row, 'seq'), readStamp(row)]))
   }
 
   /** The newest `limit` revisions, at or below `under` where it is given, newest last. */
@@ -223,6 +236,11 @@ export class Journal {
   /** Where a content is; `undefined` when it is not kept. */
   place(sha256: Digest): KeptContent | undefined {
     return this.#contents.find(sha256)
+  }
+
+  /** Where those of these contents are that are kept. */
+  places(sha256s: Iterable<Digest>): Map<Digest, KeptContent> {
+    return this.#contents.among(sha256s)
   }
 
   /** How a content was made from others; `undefined` when it came whole. The others may be gone by now. */
@@ -345,6 +363,7 @@ export class Journal {
   }
 }
 
+const STAMPS = many('(?)', (keys) => `SELECT seq, time_ms, peer FROM revisions WHERE seq IN ${keys}`)
 const META = 'SELECT value FROM meta WHERE key = ?'
 const SET_META = 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)'
 const PUT_HEAD = `INSERT OR REPLACE INTO heads (parent, name, seq, ${ENTRY_COLUMNS}, time_ms, peer)

@@ -5,7 +5,7 @@ import t from 'tap'
 import type { ContentPlace } from '../../lib/model/content.ts'
 import { sameEntry } from '../../lib/model/entry.ts'
 import type { Entry } from '../../lib/model/entry.ts'
-import { ROOT, isBelow, rebase } from '../../lib/model/path.ts'
+import { ROOT, ancestorsOf, isBelow, joinPath, rebase } from '../../lib/model/path.ts'
 import type { RelPath } from '../../lib/model/path.ts'
 import type { Collision, Revision, Seq } from '../../lib/model/revision.ts'
 import type { KeptContent } from '../../lib/store/contents.ts'
@@ -162,6 +162,36 @@ onEachEngine(t, 'heads are told by number, in pages that say up to where', (t, p
   t.same(headPaths(journal, 6, 1), [[], 6, false])
 })
 
+onEachEngine(t, 'heads are found by any names, many at once', (t, place) => {
+  using journal = open(place)
+  const some = fc.uniqueArray(anyName, { minLength: 1, maxLength: 140, size: 'max' })
+  fc.assert(
+    fc.property(some, (paths) => {
+      const first = journal.seq() + 1
+      commit(journal, ...paths.map((at, i) => ({ ...revision(first + i, 'x', dir), path: at })))
+      const found = journal.heads(paths)
+      t.strictSame(found, new Map(paths.flatMap((at) => [[at, journal.head(at)] as const])))
+      t.equal(found.size, paths.length)
+    }),
+    { numRuns: 15 },
+  )
+})
+
+onEachEngine(t, 'the places of many contents are those of each', (t, place) => {
+  using journal = open(place)
+  const all = Array.from({ length: 300 }, (_, i) => kept(`content ${i}`, { kind: 'pack', pack: 'p', offset: i }))
+  keep(journal, ...all.filter((_, i) => i % 3 !== 0))
+  for (const count of [0, 1, 2, 9, 64, 65, 300]) {
+    const wanted = all.slice(0, count)
+    const found = journal.places(wanted.map(({ sha256 }) => sha256))
+    t.strictSame(
+      found,
+      new Map(wanted.filter((_, i) => i % 3 !== 0).map((content) => [content.sha256, content])),
+      `of ${count}`,
+    )
+  }
+})
+
 onEachEngine(t, 'a head is told with the place of its content', (t, place) => {
   using journal = open(place)
   const pack: ContentPlace = { kind: 'pack', pack: 'p1', offset: 17 }
@@ -306,6 +336,7 @@ onEachEngine(t, 'any commits and moves leave the heads that a plain map would ho
     assert.equal(upTo, journal.seq())
     assert.deepEqual(told, new Map(alive))
     for (const [at, entry] of model) assert.deepEqual(journal.head(at)?.entry, entry)
+    agreeOnMany(journal, model)
     const superseded = new Set(journal.superseded(99, 0).map((one) => one.seq))
     for (const [, entry] of alive) {
       const holders = journal.log({ limit: 99 }).filter((one) => sameEntry(one.entry, entry))
@@ -315,6 +346,23 @@ onEachEngine(t, 'any commits and moves leave the heads that a plain map would ho
   fc.assert(fc.property(history, fc.integer({ min: 1, max: 5 }), check), { numRuns: 40 })
   t.pass()
 })
+
+/** Many paths and Seqs asked for at once, against one at a time. */
+function agreeOnMany(journal: Journal, model: Model): void {
+  const paths = [...model.keys()].flatMap((at) => [...ancestorsOf(at), at, joinPath(at, 'none')])
+  const single = new Map(paths.flatMap((at) => [[at, journal.head(at)] as const]))
+  assert.deepEqual(journal.heads(paths), new Map([...single].filter(([, head]) => head !== undefined)))
+  const alive = [...model].filter(([, entry]) => entry !== undefined)
+  const full = paths.filter((dir) => alive.some(([at]) => isBelow(dir, at)))
+  assert.deepEqual(journal.withLiveBelow(paths), new Set(full))
+  assert.deepEqual(
+    paths.filter((dir) => journal.hasLiveBelow(dir)),
+    full,
+  )
+  const seqs = Array.from({ length: journal.seq() + 2 }, (_, seq) => seq)
+  const stamps = seqs.flatMap((seq) => journal.revision(seq) ?? []).map(({ seq, stamp }) => [seq, stamp] as const)
+  assert.deepEqual(journal.stamps(seqs), new Map(stamps))
+}
 
 interface Step {
   readonly do: string
