@@ -1,7 +1,7 @@
 // The job that hashes a large file: tells how it can be made from contents that the coordinator holds, when it can.
 
 import { deltaOps, isWorthIt, withoutUnused, zeroOps } from '../core/delta.ts'
-import type { Run } from '../core/patch.ts'
+import { literalBytes, type Run } from '../core/patch.ts'
 import type { Recipe } from '../core/recipe.ts'
 import { hashLarge, sampleChunks } from '../disk/hash-large.ts'
 import type { SafeDirs } from '../disk/safe-dir.ts'
@@ -31,7 +31,7 @@ export function hashForPush(
   if (size > PATCH_MAX) {
     const hashed = hashLarge(dirs, file, { like: undefined, shouldStop })
     return hashed.kind === 'read'
-      ? { kind: 'read', sha256: hashed.sha256, patch: undefined, recipe: undefined }
+      ? { kind: 'read', sha256: hashed.sha256, patch: 'it is too large for a patch', recipe: undefined }
       : hashed
   }
   using base = Base.open(baseFile, { readOnly: true })
@@ -42,12 +42,14 @@ export function hashForPush(
   if (hashed.kind !== 'read') return hashed
   const { sha256, zeros, recipe } = hashed
   const patch = recipe === undefined ? zeroPatch(size, zeros) : patchOf(base, recipe, { sources, zeros })
-  return {
-    kind: 'read',
-    sha256,
-    patch: patch !== undefined && isWorthIt(patch, size) ? patch : undefined,
-    recipe: recipe?.bytes,
-  }
+  return { kind: 'read', sha256, patch: worthwhile(patch, file), recipe: recipe?.bytes }
+}
+
+/** The patch, or why it is not worth sending. */
+function worthwhile(patch: Patch | undefined, { like, print: { size } }: ToHash): Patch | string {
+  if (patch === undefined) return `no recipe is kept of ${like === undefined ? 'anything like it' : 'what it replaces'}`
+  if (isWorthIt(patch, size)) return patch
+  return `${String(literalBytes(patch.ops))} of its ${String(size)} bytes are in no other content`
 }
 
 /** The content that stood there before; else those that share samples with the file. */

@@ -19,6 +19,11 @@ interface LocalPatch {
   readonly sources: readonly ToRead[]
 }
 
+/** A staged file that was put together and verified. */
+interface Made {
+  readonly place: HostPath
+}
+
 interface What {
   readonly content: PlacedContent
   readonly hub: Hub
@@ -30,8 +35,10 @@ export async function fetchByPatch(what: What, onBytes: OnBytes, signal: AbortSi
   const { content, parts } = what
   if (content.place.kind !== 'object') return undefined
   try {
-    const local = await findPatch(what, signal)
-    return local === undefined ? undefined : await patchTogether(local, what, onBytes, signal)
+    const why = await tryPatches(what, onBytes, signal)
+    if (typeof why !== 'string') return why.place
+    parts.log.debug(`Fetching content ${content.sha256} whole: ${why}`, { folder: parts.name })
+    return undefined
   } catch (error) {
     if (!(error instanceof Refused)) throw error
     parts.log.warn(`Cannot patch content ${content.sha256} together, fetching it whole: ${error.message}`, {
@@ -41,8 +48,19 @@ export async function fetchByPatch(what: What, onBytes: OnBytes, signal: AbortSi
   }
 }
 
-/** Asks how the content was made, and how its sources were, until all is local, or no more is known. */
-async function findPatch({ content, hub, parts }: What, signal: AbortSignal): Promise<LocalPatch | undefined> {
+/** What was local may be replaced meanwhile, by what is itself being fetched: then it is looked for once more. A text: why there is no patch. */
+async function tryPatches(what: What, onBytes: OnBytes, signal: AbortSignal): Promise<Made | string> {
+  for (let tries = 0; tries < 2; tries++) {
+    const local = await findPatch(what, signal)
+    if (typeof local === 'string') return local
+    const made = await patchTogether(local, what, onBytes, signal)
+    if (made !== 'gone') return made ?? 'its patch made other bytes'
+  }
+  return 'what it is made from changes again and again'
+}
+
+/** Asks how the content was made, and how its sources were, until all is local, or no more is known. A text: why it has to be fetched whole. */
+async function findPatch({ content, hub, parts }: What, signal: AbortSignal): Promise<LocalPatch | string> {
   let patch = await hub.recipe(content.sha256, signal)
   const passed = new Set<Digest>()
   for (let asked = 1; patch !== undefined && asked < ASKED; asked++) {
@@ -54,9 +72,12 @@ async function findPatch({ content, hub, parts }: What, signal: AbortSignal): Pr
     const source = await hub.recipe(away, signal)
     if (source !== undefined) patch = withoutUnused(throughSource(known, next, source))
   }
-  if (patch === undefined || patchFault(patch, content.size, () => undefined) !== undefined) return undefined
+  if (patch === undefined) return 'the coordinator knows no patch'
+  const fault = patchFault(patch, content.size, () => undefined)
+  if (fault !== undefined) return fault
   const local = asLocal(patch, parts)
-  return isWorthIt(local.patch, content.size) ? local : undefined
+  if (isWorthIt(local.patch, content.size)) return local
+  return `${String(literalBytes(local.patch.ops))} of its ${String(content.size)} bytes are in no local file (sources: ${patch.sources.join(' ')})`
 }
 
 /** The patch with data in place of what no local file holds. */
@@ -70,13 +91,13 @@ function asLocal(patch: Patch, { base }: ReplicaParts): LocalPatch {
   return { patch: left, sources: sources.map(({ path, print }) => ({ path, print })) }
 }
 
-/** The file has another name than one that is fetched whole: half made, it must not pass for the start of one. */
+/** `gone`: a source is not as the base knows it. The file has another name than one that is fetched whole: half made, it must not pass for the start of one. */
 async function patchTogether(
   { patch: { ops }, sources }: LocalPatch,
   { content, hub, parts }: What,
   onBytes: OnBytes,
   signal: AbortSignal,
-): Promise<HostPath | undefined> {
+): Promise<Made | 'gone' | undefined> {
   const { sha256, size } = content
   const name = `p-${sha256}`
   StagedFile.reopen(parts.root, name)?.discard()
@@ -91,10 +112,11 @@ async function patchTogether(
     isWhole = found === sha256
     if (isWhole) {
       onBytes(size - literalBytes(ops))
-      return place
+      return { place }
     }
     onBytes(-literalBytes(ops))
-    parts.log.warn(`Patched content ${sha256} came as ${found ?? 'nothing'}, fetching it whole`, { folder: parts.name })
+    if (found === undefined) return 'gone'
+    parts.log.warn(`Patched content ${sha256} came as ${found}, fetching it whole`, { folder: parts.name })
     return undefined
   } finally {
     if (!isWhole) staged.discard()

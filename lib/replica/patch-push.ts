@@ -9,11 +9,11 @@ import { placeOf } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import type { Content, Hub, OnBytes, ToRead } from './ports.ts'
 
-/** `staged`: bytes that an earlier upload of the whole left there. */
+/** `staged`: bytes that an earlier upload of the whole left there. `patch`: how to make it, or why it has to travel whole. */
 export interface LargeContent extends Content {
   readonly file: ToRead
   readonly staged: number
-  readonly patch: Patch | undefined
+  readonly patch: Patch | string
 }
 
 /** Uploads what is lacking; the source to propose, `undefined` when the file changed meanwhile. */
@@ -24,9 +24,11 @@ export async function sendLarge(
   signal: AbortSignal,
 ): Promise<Source | undefined> {
   const { file, sha256, size, staged, patch } = content
-  if (patch !== undefined && literalBytes(patch.ops) < size - staged) {
+  if (typeof patch !== 'string' && literalBytes(patch.ops) < size - staged) {
     return await sendPatch({ ...content, patch }, { hub, parts }, onBytes, signal)
   }
+  const why = typeof patch === 'string' ? patch : 'less is left of an earlier upload than of a patch'
+  parts.log.debug(`Sending ${file.path} whole: ${why}`, { folder: parts.name, sha256, from: staged })
   const name = `o-${sha256}`
   onBytes(staged)
   try {

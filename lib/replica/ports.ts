@@ -113,12 +113,15 @@ export type ReadResult =
   | { readonly kind: 'changed' }
   | { readonly kind: 'problem'; readonly problem: Problem }
 
-/** `patch`: how it can be made from contents that the coordinator is thought to hold. `recipe`: as it is kept; when it was made on the way. */
+/**
+ * `patch`: how it can be made from contents that the coordinator is thought to hold, or why it has to travel whole. `recipe`: as it is kept; when it
+ * was made on the way.
+ */
 export type HashResult =
   | {
       readonly kind: 'read'
       readonly sha256: Digest
-      readonly patch: Patch | undefined
+      readonly patch: Patch | string
       readonly recipe: Uint8Array | undefined
     }
   | { readonly kind: 'changed' }

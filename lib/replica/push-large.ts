@@ -40,7 +40,7 @@ export async function pushLarge(
   const [holding] = await hub.holdings([content], signal)
   let source: Source = { kind: 'held' }
   if (holding?.kind === 'go') {
-    const patch = outcomes.mustSend(change.path) ? undefined : hashed.patch
+    const patch = outcomes.mustSend(change.path) ? 'the coordinator asked for it' : hashed.patch
     const onBytes = (bytes: number): void => {
       progress.bytesDone += bytes
       state.changed()

@@ -52,11 +52,14 @@ export class Recipes {
     return this.#db.get(() => true, 'SELECT 1 AS one FROM marks LIMIT 1') ?? false
   }
 
-  /** Up to `limit` contents that have some of these marks, those with most first. */
+  /**
+   * Up to `limit` contents that have some of these marks and stand in a local file, those with most first. Of a content that no path has any more
+   * the recipe may still be there; but whoever fetches what is made from it would lack it too.
+   */
   marked(marks: readonly number[], limit: number): Digest[] {
     const hits = new Map<number, number>()
     for (const mark of marks.slice(0, LOOKUPS)) {
-      const ids = this.#db.all((row) => number(row, 'recipe'), 'SELECT recipe FROM marks WHERE mark = ? LIMIT 8', mark)
+      const ids = this.#db.all((row) => number(row, 'recipe'), MARKED, mark)
       for (const id of ids) hits.set(id, (hits.get(id) ?? 0) + 1)
     }
     const best = [...hits].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, limit)
@@ -92,6 +95,9 @@ export class Recipes {
     return this.#db.get((row) => number(row, 'id'), 'SELECT id FROM recipes WHERE sha256 = ?', digestValue(sha256))
   }
 }
+
+const MARKED = `SELECT recipe FROM marks JOIN recipes ON recipes.id = marks.recipe
+  WHERE mark = ? AND EXISTS (SELECT 1 FROM base WHERE base.sha256 = recipes.sha256) LIMIT 8`
 
 function blob(row: Row, column: string): Uint8Array {
   const value = row[column]

@@ -5,7 +5,7 @@ import { copyFile, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../lib/daemon/clock.ts'
-import { silentLog } from '../../lib/daemon/log.ts'
+import { silentLog, type Log } from '../../lib/daemon/log.ts'
 import type { Patch, SourcedProposal } from '../../lib/model/content.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import { DiskLanes } from '../../lib/replica/disk-lanes.ts'
@@ -29,6 +29,8 @@ export interface PairClient {
   readonly traffic: Traffic
   readonly baseFile: string
   readonly replica: Replica
+  /** What its log was told, at any level. */
+  readonly said: string[]
   /** Leaves the hub until it joins again. */
   leave(): void
   join(): void
@@ -41,6 +43,8 @@ export interface Pair {
   readonly b: PairClient
   /** May be changed: what the hub answers when it is asked how a content was made. */
   recipe: (patch: Patch | undefined) => Patch | undefined
+  /** May be changed: is waited for before a client reads parts of a content, so many bytes in all. */
+  beforeRanges: (bytes: number) => Promise<void>
   /** Waits until `isSo`; throws when it does not come. */
   until(what: string, isSo: () => boolean): Promise<void>
   /** Waits until all who are here have everything, and keep a recipe of every large file. */
@@ -61,7 +65,10 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
   mkdirSync(hubRoot, { recursive: true })
   store.prepare(new Set())
   const hub = new FolderHub({ name: 'docs', journal, store, conflict: 'latest', clock: systemClock, log: silentLog })
-  const pair = { recipe: (patch: Patch | undefined) => patch }
+  const pair: Pick<Pair, 'recipe' | 'beforeRanges'> = {
+    recipe: (patch) => patch,
+    beforeRanges: () => Promise.resolve(),
+  }
   const a = await aClient('a')
   const b = await aClient('b')
   t.teardown(async () => {
@@ -107,7 +114,8 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
       settleMs: 50,
       rescanMs: 3_600_000,
     }
-    const replica = await openReplica(settings, { stateDir, lanes, clock: systemClock, log: silentLog })
+    const said: string[] = []
+    const replica = await openReplica(settings, { stateDir, lanes, clock: systemClock, log: hearing(said) })
     const traffic: Traffic = { up: 0, down: 0, proposed: [] }
     let joined = new AbortController()
     const join_ = (): void => {
@@ -126,7 +134,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
     }
     join_()
     return {
-      ...{ root, traffic, replica, join: join_ },
+      ...{ root, traffic, replica, said, join: join_ },
       baseFile: baseFileOf(stateDir, 'docs'),
       leave: () => {
         joined.abort(new DOMException('gone', 'AbortError'))
@@ -167,6 +175,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
         await copyFile(store.hostPlace(sha256, place).file, target.place)
       },
       readRanges: async ({ sha256 }, { place, ranges }) => {
+        await pair.beforeRanges(ranges.reduce((sum, { length }) => sum + length, 0))
         await using from = await open(store.hostPlace(sha256, { kind: 'object' }).file, 'r')
         await using to = await open(place, 'r+')
         for (const { offset, length } of ranges) {
@@ -183,4 +192,11 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
 function hasRecipes({ baseFile }: PairClient): boolean {
   using base = Base.open(baseFile, { readOnly: true })
   return base.lackingRecipe(undefined) === undefined
+}
+
+/** A log that keeps what it is told in `said`. */
+function hearing(said: string[]): Log {
+  const hear = (message: string): void => void said.push(message)
+  const log: Log = { error: hear, warn: hear, info: hear, debug: hear, child: () => log }
+  return log
 }
