@@ -33,12 +33,15 @@ export function chunkLength(bytes: Uint8Array, from: number, end: number): numbe
   const normal = Math.min(chunk.length, CHUNK_NORMAL)
   let at = CHUNK_MIN - WINDOW
   let hash = 0
+  /* c8 ignore next -- the compiler cannot know that both are within bounds */
   for (; at < CHUNK_MIN; at++) hash = ((hash << 1) + (GEAR[chunk[at] ?? 0] ?? 0)) | 0
   for (; at < normal; at++) {
+    /* c8 ignore next -- the compiler cannot know that both are within bounds */
     hash = ((hash << 1) + (GEAR[chunk[at] ?? 0] ?? 0)) | 0
     if ((hash & RARE) === 0) return at + 1
   }
   for (; at < chunk.length; at++) {
+    /* c8 ignore next -- the compiler cannot know that both are within bounds */
     hash = ((hash << 1) + (GEAR[chunk[at] ?? 0] ?? 0)) | 0
     if ((hash & OFTEN) === 0) return at + 1
   }

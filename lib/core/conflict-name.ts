@@ -6,7 +6,7 @@ import type { Stamp } from '../model/revision.ts'
 
 const MAX_NAME_BYTES = 255
 const MAX_PEER_BYTES = 64
-const SUFFIX = / \(conflict [^()]+ \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d(?: \d+)?\)$/
+const SUFFIX = /(?<=.) \(conflict [^()]+ \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d(?: \d+)?\)$/s
 const DAY_MS = 86_400_000
 
 /** What a conflict name tells of the loser. `count` above 1 tells copies of one second apart. `maxBytes`: at most this long, default 255. */
@@ -33,7 +33,7 @@ export function conflictName(name: string, { kind, stamp, count, maxBytes = MAX_
 
 function splitName(name: string, kind: Kind): { stem: string; extension: string } {
   const bare = name.replace(SUFFIX, '')
-  if (bare !== name && bare !== '') return { stem: bare, extension: '' }
+  if (bare !== name) return { stem: bare, extension: '' }
   const dot = kind === 'dir' ? -1 : name.lastIndexOf('.')
   const stem = dot > 0 ? name.slice(0, dot) : name
   return { stem: stem.replace(SUFFIX, ''), extension: dot > 0 ? name.slice(dot) : '' }

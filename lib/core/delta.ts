@@ -14,23 +14,18 @@ export interface Found {
 /** The chunks of some contents, to be looked up by what they hold. */
 export class ChunkIndex {
   readonly #sources: readonly Recipe[]
-  readonly #firsts: readonly number[]
   readonly #count: number
   // Open addressing: the number of a chunk over all sources, plus one; 0 = free.
   readonly #table: Int32Array
 
   constructor(sources: readonly Recipe[]) {
     this.#sources = sources
-    let count = 0
-    this.#firsts = sources.map((source) => {
-      count += source.count
-      return count - source.count
-    })
-    this.#count = count
+    this.#count = sources.reduce((sum, source) => sum + source.count, 0)
     let size = 16
-    while (size < count * 2) size *= 2
+    while (size < this.#count * 2) size *= 2
     this.#table = new Int32Array(size)
-    for (let number = 0; number < count; number++) this.#put(number)
+    let number = 0
+    for (const source of sources) for (let chunk = 0; chunk < source.count; chunk++) this.#put(number++, source, chunk)
   }
 
   /** Where a chunk like this one stands; right after `last` when it stands there too, as stretches make fewer steps than scattered chunks. */
@@ -42,7 +37,7 @@ export class ChunkIndex {
     }
     const mask = this.#table.length - 1
     for (let slot = recipe.keyOf(chunk) & mask; ; slot = (slot + 1) & mask) {
-      const number = (this.#table[slot] ?? 0) - 1
+      const number = this.#numberIn(slot)
       if (number < 0) return undefined
       const found = this.#foundAt(number)
       if (this.#sources[found.source]?.isSame(found.chunk, recipe, chunk) === true) return found
@@ -50,24 +45,32 @@ export class ChunkIndex {
     /* c8 ignore next -- the loop ends by a return only: the table always has an empty slot */
   }
 
-  #put(number: number): void {
-    const { source, chunk } = this.#foundAt(number)
-    const recipe = this.#sources[source]
-    if (recipe === undefined) return
+  #put(number: number, recipe: Recipe, chunk: number): void {
     const mask = this.#table.length - 1
     let slot = recipe.keyOf(chunk) & mask
     for (; this.#table[slot] !== 0; slot = (slot + 1) & mask) {
       // Equal chunks (zeros) are kept once: the first will do, and the table stays quick.
-      const other = this.#foundAt((this.#table[slot] ?? 0) - 1)
+      const other = this.#foundAt(this.#numberIn(slot))
       if (this.#sources[other.source]?.isSame(other.chunk, recipe, chunk) === true) return
     }
     this.#table[slot] = number + 1
   }
 
+  /** The number of the chunk in a slot; -1 when it is free. */
+  #numberIn(slot: number): number {
+    /* c8 ignore next -- the compiler cannot know that the slot is within the table */
+    return (this.#table[slot] ?? 0) - 1
+  }
+
   #foundAt(number: number): Found {
-    let source = this.#firsts.length - 1
-    while (source > 0 && number < (this.#firsts[source] ?? 0)) source--
-    return { source, chunk: number - (this.#firsts[source] ?? 0) }
+    let source = 0
+    let chunk = number
+    for (const { count } of this.#sources) {
+      if (chunk < count) break
+      chunk -= count
+      source++
+    }
+    return { source, chunk }
   }
 
   get isEmpty(): boolean {
@@ -173,7 +176,11 @@ export function deltaOps(
     else if (found === undefined) {
       unfound?.(chunk)
       ops.data(at, length, within)
-    } else ops.copy(found.source, offsets[found.source]?.[found.chunk] ?? 0, length)
+    } else {
+      /* c8 ignore next -- the compiler cannot know that what was found is among the offsets */
+      const offset = offsets[found.source]?.[found.chunk] ?? 0
+      ops.copy(found.source, offset, length)
+    }
     at += length
   }
   return ops.list
@@ -194,14 +201,13 @@ class Ops {
     this.#add('zero', length)
   }
 
-  /** Bytes of the new content from `offset` on, those of `zeros` as such. */
+  /** Bytes of the new content from `offset` on, those of `zeros`, which each have a part in them, as such. */
   data(offset: number, length: number, zeros: readonly Run[]): void {
     let at = offset
     const end = offset + length
     for (const zero of zeros) {
       const from = Math.max(at, zero.offset)
       const to = Math.min(end, zero.offset + zero.length)
-      if (from >= to) continue
       this.#add('data', from - at)
       this.#add('zero', to - from)
       at = to

@@ -88,6 +88,9 @@ export function throughSource(patch: Patch, which: number, source: Patch): Patch
   return { sources, ops: merged(ops) }
 }
 
+/** In no list of sources: what names none before must not name one by chance afterwards. */
+const NO_SOURCE = Number.MAX_SAFE_INTEGER
+
 /** The steps that make the bytes `offset` to `offset + length` of what `ops` make. */
 function cut(
   ops: readonly PatchOp[],
@@ -103,7 +106,7 @@ function cut(
       const part = { ...op, length: to - from }
       found.push(
         part.kind === 'copy'
-          ? { ...part, source: places[part.source] ?? part.source, offset: part.offset + from - start }
+          ? { ...part, source: places[part.source] ?? NO_SOURCE, offset: part.offset + from - start }
           : part,
       )
     }

@@ -36,6 +36,22 @@ t.test('a copy of a copy carries one suffix', async (t) => {
   }
 })
 
+t.test('a copy of a copy without an extension carries one suffix too', async (t) => {
+  for (const [name, kind] of [
+    ['.bashrc', 'file'],
+    ['v1.2', 'dir'],
+    ['two\nlines', 'file'],
+  ] as const) {
+    const first = conflictName(name, { kind, stamp: { timeMs: 0, peer: 'bob' }, count: 1 })
+    t.equal(conflictName(first, { kind, stamp: STAMP, count: 1 }), conflictName(name, { kind, stamp: STAMP, count: 1 }))
+  }
+})
+
+t.test('a name that is nothing but such a suffix is a name', async (t) => {
+  const name = ' (conflict bob 1970-01-01 00.00.00)'
+  t.equal(conflictName(name, { kind: 'dir', stamp: STAMP, count: 1 }), `${name} (conflict ann 2024-02-29 23.05.09)`)
+})
+
 t.test('a name that only looks a little like a copy keeps what it says', async (t) => {
   const name = conflictName('on (conflict of interest).txt', { kind: 'file', stamp: STAMP, count: 1 })
   t.equal(name, 'on (conflict of interest) (conflict ann 2024-02-29 23.05.09).txt')

@@ -154,3 +154,22 @@ t.test('a patch is worth it when it spares three tenths and is not cut to pieces
   const pieces = Array.from({ length: 5001 }, (): PatchOp => ({ kind: 'zero', length: 1_000_000 }))
   t.notOk(isWorthIt(patch(...pieces), 5_001_000_000))
 })
+
+t.test('wherever zeros are, the steps are as long as the content, and no zero travels', async (t) => {
+  const runs = fc.array(fc.tuple(fc.nat(1000), fc.integer({ min: 1, max: 1000 })), { maxLength: 10 })
+  fc.assert(
+    fc.property(runs, fc.nat(1000), (gaps, rest) => {
+      let at = 0
+      const zeros = gaps.map(([gap, length]) => {
+        at += gap + 1 + length
+        return { offset: at - length, length }
+      })
+      const ops = zeroOps(at + rest, zeros)
+      const sum = (kind: PatchOp['kind']): number =>
+        ops.reduce((total, op) => total + (op.kind === kind ? op.length : 0), 0)
+      const zero = zeros.reduce((total, { length }) => total + length, 0)
+      return sum('zero') === zero && sum('data') === at + rest - zero
+    }),
+  )
+  t.pass()
+})

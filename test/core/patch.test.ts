@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { withoutUnused } from '../../lib/core/delta.ts'
 import { codeOf, literalBytes, literalRuns, parseCode, patchFault, throughSource } from '../../lib/core/patch.ts'
 import { PATCH_MAX, PATCH_OPS, type PatchOp } from '../../lib/model/content.ts'
 import { digestOf } from '../support/builders.ts'
@@ -127,4 +128,16 @@ t.test('a source of a source that is a source already is named once', async (t) 
     sources: [digestOf(2), digestOf(1)],
     ops: [copy(1, 0, 20)],
   })
+})
+
+t.test('a step that names no source names none afterwards, and is found out', async (t) => {
+  const bad = { sources: [digestOf(1)], ops: [copy(0, 0, 10), copy(3, 0, 10)] }
+  const kept = throughSource({ sources: [digestOf(2), digestOf(4)], ops: [copy(0, 0, 20), copy(1, 0, 5)] }, 0, bad)
+  for (const patch of [kept, withoutUnused(kept), withoutUnused(bad)]) {
+    const size = patch.ops.reduce((sum, { length }) => sum + length, 0)
+    t.equal(
+      patchFault(patch, size, () => undefined),
+      'a step of the patch names no source',
+    )
+  }
 })
