@@ -4,13 +4,20 @@ import type { RelPath } from '../model/path.ts'
 
 const MAX_WAIT_MS = 30_000
 
+/** Paths remembered as taken at most: one that is forgotten is only looked at sooner than it would be. */
+const MAX_TAKEN = 1000
+
+/** When a path was last taken, and how long at least to wait before it is taken again. */
+interface Taken {
+  readonly atMs: number
+  readonly waitMs: number
+}
+
+/** A path that is still open: its first and its last event since it was last taken. */
 interface Open {
-  /** First and last event since it was last taken; `undefined`: none since. */
-  first: number | undefined
-  last: number
-  /** When it was last taken, and how long at least to wait before it is taken again. */
-  taken: number
-  waitMs: number
+  readonly firstMs: number
+  readonly taken: Taken | undefined
+  lastMs: number
 }
 
 /** The paths that wait to be looked at. It has no clock: every call says what time it is, in milliseconds on one monotonic clock. */
@@ -18,6 +25,8 @@ export class Settle {
   readonly #settleMs: number
   readonly #ready = new Set<RelPath>()
   readonly #open = new Map<RelPath, Open>()
+  /** The oldest first. */
+  readonly #taken = new Map<RelPath, Taken>()
 
   /** `settleMs`: quiet time before a file that is still open is looked at. */
   constructor(settleMs: number) {
@@ -26,25 +35,25 @@ export class Settle {
 
   /** How many paths wait. */
   get size(): number {
-    let waiting = this.#ready.size
-    for (const open of this.#open.values()) if (open.first !== undefined) waiting += 1
-    return waiting
+    return this.#ready.size + this.#open.size
   }
 
   /** Takes note of an event. What is closed (`whole`) or `gone` is due at once. */
   note(path: RelPath, kind: 'open' | 'whole' | 'gone', nowMs: number): void {
+    const open = this.#open.get(path)
+    if (kind === 'open' && open !== undefined) {
+      open.lastMs = nowMs
+      return
+    }
+    const taken = this.#taken.get(path)
+    this.#taken.delete(path)
     if (kind !== 'open') {
       this.#open.delete(path)
       this.#ready.add(path)
       return
     }
-    const open = this.#open.get(path)
-    if (open === undefined) {
-      this.#open.set(path, { first: nowMs, last: nowMs, taken: -Infinity, waitMs: this.#settleMs })
-    } else {
-      open.first ??= nowMs
-      open.last = nowMs
-    }
+    const isRecent = taken !== undefined && nowMs - taken.atMs <= MAX_WAIT_MS
+    this.#open.set(path, { firstMs: nowMs, lastMs: nowMs, taken: isRecent ? taken : undefined })
   }
 
   /** Takes the paths that are due. One that keeps changing after it was taken waits twice as long each time, up to 30 s. */
@@ -52,15 +61,15 @@ export class Settle {
     const due = [...this.#ready]
     this.#ready.clear()
     for (const [path, open] of this.#open) {
-      if (this.#dueMs(open) <= nowMs) {
-        due.push(path)
-        const isFirst = open.taken === -Infinity
-        open.waitMs = isFirst ? this.#settleMs : Math.min(open.waitMs * 2, MAX_WAIT_MS)
-        open.first = undefined
-        open.taken = nowMs
-      } else if (open.first === undefined && nowMs - open.taken > MAX_WAIT_MS) {
-        this.#open.delete(path)
-      }
+      if (this.#dueMs(open) > nowMs) continue
+      due.push(path)
+      this.#open.delete(path)
+      const waitMs = open.taken === undefined ? this.#settleMs : Math.min(open.taken.waitMs * 2, MAX_WAIT_MS)
+      this.#taken.set(path, { atMs: nowMs, waitMs })
+    }
+    for (const [path, { atMs }] of this.#taken) {
+      if (this.#taken.size <= MAX_TAKEN && nowMs - atMs <= MAX_WAIT_MS) break
+      this.#taken.delete(path)
     }
     return due
   }
@@ -69,15 +78,13 @@ export class Settle {
   nextDueMs(): number | undefined {
     if (this.#ready.size > 0) return -Infinity
     let next: number | undefined
-    for (const open of this.#open.values()) {
-      if (open.first !== undefined) next = Math.min(next ?? Infinity, this.#dueMs(open))
-    }
+    for (const open of this.#open.values()) next = Math.min(next ?? Infinity, this.#dueMs(open))
     return next
   }
 
   /** After `settleMs` of quiet, or after 30 s when it never is; not before the growing wait is over. */
-  #dueMs({ first, last, taken, waitMs }: Open): number {
-    if (first === undefined) return Infinity
-    return Math.min(Math.max(last + this.#settleMs, taken + waitMs), first + MAX_WAIT_MS)
+  #dueMs({ firstMs, lastMs, taken }: Open): number {
+    const notBeforeMs = taken === undefined ? -Infinity : taken.atMs + taken.waitMs
+    return Math.min(Math.max(lastMs + this.#settleMs, notBeforeMs), firstMs + MAX_WAIT_MS)
   }
 }

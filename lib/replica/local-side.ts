@@ -42,7 +42,7 @@ export class LocalSide {
 
   /** Whether some path waits to be looked at. */
   get restless(): boolean {
-    return this.#settle.nextDueMs() !== undefined || this.#state.looking > 0
+    return this.#settle.size > 0 || this.#state.looking > 0
   }
 
   /** Takes hints from the watch. */

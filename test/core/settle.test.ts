@@ -63,6 +63,9 @@ t.test('a file that was quiet for long begins anew', async (t) => {
   t.same(settle.due(60_000), [])
   settle.note(A, 'open', 70_000)
   t.equal(settle.nextDueMs(), 70_050)
+  settle.due(70_050)
+  settle.note(A, 'open', 140_000)
+  t.equal(settle.nextDueMs(), 140_050, 'without being asked in between, too')
 })
 
 t.test('a file that is closed after it was taken is due at once', async (t) => {
@@ -71,4 +74,21 @@ t.test('a file that is closed after it was taken is due at once', async (t) => {
   t.same(settle.due(50), [A])
   settle.note(A, 'whole', 51)
   t.same(settle.due(51), [A])
+})
+
+t.test('of very many files that keep changing, the newest thousand are remembered', async (t) => {
+  const settle = new Settle(50)
+  const paths = Array.from({ length: 1500 }, (_, index) => rel(`f${String(index)}`))
+  const touchAll = (nowMs: number): void => {
+    for (const path of paths) settle.note(path, 'open', nowMs)
+  }
+  touchAll(0)
+  t.same(settle.due(50), paths)
+  touchAll(60)
+  t.equal(settle.size, 1500)
+  t.same(settle.due(110), paths)
+  touchAll(120)
+  t.same(settle.due(170), paths.slice(0, 500), 'what was forgotten waits no longer than what is new')
+  t.same(settle.due(210), paths.slice(500))
+  t.equal(settle.size, 0)
 })
