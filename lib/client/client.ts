@@ -216,6 +216,10 @@ export class Client implements AsyncDisposable {
         this.#replicas.get(folder)?.told(news)
         return {}
       }),
+      coming: implement(toClient.coming, ({ folder, ...news }) => {
+        this.#replicas.get(folder)?.coming(news)
+        return {}
+      }),
       get_public_key: implement(toClient.get_public_key, () => ({ key: ssh.identity.publicKeyText })),
     }
   }

@@ -2,10 +2,11 @@
 
 import { open } from 'node:fs/promises'
 import { writeAll } from '../disk/write-bytes.ts'
+import { Refused } from '../errors.ts'
 import type { PlacedContent } from '../replica/ports.ts'
 import type { ContentPlace } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
-import type { Depot, Hub, Range } from '../replica/ports.ts'
+import type { Depot, Hub, OnBytes, Range } from '../replica/ports.ts'
 import { askCoordinator, type CoordinatorMethod } from '../rpc/contract.ts'
 import type { RpcPeer } from '../rpc/peer.ts'
 import { toWireDigest, toWireProposal } from '../rpc/wire.ts'
@@ -70,14 +71,13 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
     discard: (name, signal) => data.use('quick', (sftp) => sftp.remove(`${staging}/${name}`, signal), signal),
     putFile: async ({ place, name, size, from }, onBytes, signal) => {
       await using file = await open(place, 'r')
-      let told = from
-      const onProgress = (end: number): void => {
-        onBytes(end - told)
-        told = end
-      }
+      const onProgress = progressOf(from, onBytes)
       await data.use(
         'bulk',
-        (sftp) => sftp.putFile(`${staging}/${name}`, file.fd, { from, size, onProgress }, signal),
+        (sftp) => {
+          onProgress(from)
+          return sftp.putFile(`${staging}/${name}`, file.fd, { from, size, onProgress }, signal)
+        },
         signal,
       )
     },
@@ -103,17 +103,35 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
         onBytes(content.size - target.from)
         return
       }
-      let told = target.from
-      const onProgress = (end: number): void => {
-        onBytes(end - told)
-        told = end
-      }
+      const onProgress = progressOf(target.from, onBytes)
       const remote = remotePlace(folder, content)
       await data.use(
         'bulk',
-        (sftp) => sftp.getFile(remote, file.fd, { from: target.from, size: content.size, onProgress }, signal),
+        (sftp) => {
+          onProgress(target.from)
+          return sftp.getFile(remote, file.fd, { from: target.from, size: content.size, onProgress }, signal)
+        },
         signal,
       )
+    },
+    readComing: async ({ sha256 }, { place, from, to }, onBytes, signal) => {
+      await using file = await open(place, 'r+')
+      const remote = `/${folder}/coming/${sha256}`
+      const onProgress = progressOf(from, onBytes)
+      try {
+        await data.use(
+          'bulk',
+          (sftp) => {
+            onProgress(from)
+            return sftp.getFile(remote, file.fd, { from, size: to, onProgress }, signal)
+          },
+          signal,
+        )
+        return true
+      } catch (error) {
+        if (error instanceof Refused && error.status === 404) return false
+        throw error
+      }
     },
     readRanges: async ({ sha256 }, { place, ranges }, onBytes, signal) => {
       await using file = await open(place, 'r+')
@@ -123,6 +141,15 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
         onBytes(group.reduce((sum, range) => sum + range.length, 0))
       }
     },
+  }
+}
+
+/** Tells the bytes since the last time, where the end reached is told; fewer than none when a transfer starts again at its beginning. */
+function progressOf(from: number, onBytes: OnBytes): (end: number) => void {
+  let told = from
+  return (end) => {
+    if (end !== told) onBytes(end - told)
+    told = end
   }
 }
 

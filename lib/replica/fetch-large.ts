@@ -6,19 +6,28 @@ import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import { fetchByPatch } from './patch-pull.ts'
-import type { Hub, OnBytes, PlacedContent } from './ports.ts'
+import type { Followed, Hub, OnBytes, PlacedContent } from './ports.ts'
+import type { Prefetches } from './prefetch.ts'
 
 /** What was in flight when a transfer stopped may have arrived out of order: so much before its end is fetched again. Bytes. */
 const RESUME_OVERLAP = 4 * 1024 * 1024
 
 /** Returns the staged file's place. Throws `SyncError` NO_SPACE, or WRONG_CONTENT when what came is not what was named, twice. */
 export async function fetchLarge(
-  what: { content: PlacedContent; hub: Hub; parts: ReplicaParts },
+  what: { content: PlacedContent; hub: Hub; parts: ReplicaParts; prefetches: Pick<Prefetches, 'take'> },
   onBytes: OnBytes,
   signal: AbortSignal,
 ): Promise<HostPath> {
   const { content, hub, parts } = what
   const name = `o-${content.sha256}`
+  const ahead = await what.prefetches.take(content.sha256)
+  if (ahead !== undefined) {
+    const place = stagedPlace(parts.root, name)
+    onBytes(ahead.from)
+    const found = await fetchRest(what, { place, ...ahead }, onBytes, signal)
+    if (found === content.sha256) return place
+    StagedFile.reopen(parts.root, name)?.discard()
+  }
   if (!isBegun(parts.root, name)) {
     const patched = await fetchByPatch(what, onBytes, signal)
     if (patched !== undefined) return patched
@@ -40,16 +49,26 @@ export async function fetchLarge(
 
 /** Fetches the rest of the staged file; its SHA-256 then. */
 async function fetchWhole(
-  { content, hub: { depot }, parts: { disk } }: { content: PlacedContent; hub: Hub; parts: ReplicaParts },
+  { content, hub, parts: { disk } }: { content: PlacedContent; hub: Hub; parts: ReplicaParts },
   target: { readonly place: HostPath; readonly from: number },
   onBytes: OnBytes,
   signal: AbortSignal,
 ): Promise<Digest> {
-  if (depot.isNear) {
-    if (target.from < content.size) await depot.readFile(content, target, onBytes, signal)
+  if (hub.depot.isNear) {
+    if (target.from < content.size) await hub.depot.readFile(content, target, onBytes, signal)
     return await disk.hashLate(target.place, signal)
   }
-  using followed = disk.follow(target.place)
+  return await fetchRest({ content, hub }, { ...target, followed: disk.follow(target.place) }, onBytes, signal)
+}
+
+/** Fetches what is lacking from `from` on into a file that is followed; its SHA-256 then. */
+async function fetchRest(
+  { content, hub: { depot } }: { content: PlacedContent; hub: Hub },
+  target: { readonly place: HostPath; readonly from: number; readonly followed: Followed },
+  onBytes: OnBytes,
+  signal: AbortSignal,
+): Promise<Digest> {
+  using followed = target.followed
   let end = target.from
   const onMore = (bytes: number): void => {
     end += bytes

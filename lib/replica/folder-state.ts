@@ -12,6 +12,7 @@ import type { Change } from '../model/snapshot.ts'
 import type { Base } from '../store/base.ts'
 import { Bell } from './bell.ts'
 import type { Disk, Hub } from './ports.ts'
+import { Prefetches } from './prefetch.ts'
 
 /** What a replica is made from. `rules` reads the folder's ignore rules anew. */
 export interface ReplicaParts {
@@ -50,6 +51,7 @@ const FRESH = 1000
 
 export class FolderState {
   readonly parts: ReplicaParts
+  readonly prefetches: Prefetches
   readonly localBell = new Bell()
   readonly scanBell = new Bell()
   readonly pushBell = new Bell()
@@ -78,6 +80,7 @@ export class FolderState {
 
   constructor(parts: ReplicaParts) {
     this.parts = parts
+    this.prefetches = new Prefetches(parts)
   }
 
   /** Calls `listener` whenever something may have changed, until disposed. */

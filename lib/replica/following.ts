@@ -34,7 +34,7 @@ export class Following implements Followed {
 
   reached(end: number): void {
     // What was there already is being written anew: the bytes that were hashed may not be those that stay.
-    if (end <= this.#whole) this.#isStale = true
+    if (end < this.#whole) this.#isStale = true
     this.#whole = end
     this.#next()
   }

@@ -80,6 +80,16 @@ export interface Depot {
     onBytes: OnBytes,
     signal: AbortSignal,
   ): Promise<void>
+  /**
+   * Streams bytes `from` to `to` of a content that is still on its way to the coordinator into the same places of the local file `place`; `false` when it
+   * is not on its way any more. Not verified.
+   */
+  readComing(
+    content: { readonly sha256: Digest },
+    target: { place: HostPath; from: number; to: number },
+    onBytes: OnBytes,
+    signal: AbortSignal,
+  ): Promise<boolean>
   /** Reads ranges of an object, in order and apart from each other, into the same places of the local file `place`. Not verified. */
   readRanges(
     content: Content,
@@ -152,7 +162,7 @@ export interface Assembly {
 
 /** A file that is hashed while it is written. Dispose it when it is not wanted any more. */
 export interface Followed extends Disposable {
-  /** All bytes before `end` are there and stay as they are; an `end` that does not rise says that they did not. */
+  /** All bytes before `end` are there and stay as they are; an `end` that falls says that they did not. */
   reached(end: number): void
   /** SHA-256 of the whole file, which is at `place` now; once, when nothing is written any more. */
   digest(place: HostPath, signal: AbortSignal): Promise<Digest>

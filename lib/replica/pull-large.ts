@@ -84,7 +84,7 @@ export class LargePulls {
       return
     }
     const place = await fetchLarge(
-      { content, hub, parts: this.#state.parts },
+      { content, hub, parts: this.#state.parts, prefetches: this.#state.prefetches },
       (bytes) => {
         progress.bytesDone += bytes
         this.#state.changed()

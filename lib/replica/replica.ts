@@ -11,6 +11,7 @@ import type { Seq } from '../model/revision.ts'
 import { FolderState, type ReplicaParts } from './folder-state.ts'
 import { LocalSide } from './local-side.ts'
 import type { Hub, StartWatch, Watch } from './ports.ts'
+import type { Coming } from './prefetch.ts'
 import { PullSide } from './pull-side.ts'
 import { PushSide } from './push-side.ts'
 import { rootTrouble } from './root-guard.ts'
@@ -164,6 +165,14 @@ export class Replica implements AsyncDisposable {
     this.#state.takeHeads(heads, upTo)
     this.#state.applyBell.ring()
     this.#state.changed()
+  }
+
+  /** Hears of a content that is on its way to the coordinator: a hint, to fetch it meanwhile. */
+  coming(news: Coming): void {
+    const { attached, halted, scanned } = this.#state
+    if (attached === undefined || halted !== undefined || !scanned) return
+    const signal = AbortSignal.any([attached.signal, this.#stop.signal])
+    this.#state.prefetches.hear(news, { hub: attached.hub, signal })
   }
 
   /** The coordinator took over the folder's earlier id. */

@@ -139,6 +139,11 @@ export const toClient = {
     params: z.strictObject({ folder, prev: seq, upTo: seq, heads: z.array(wireHead).max(5000) }),
     result: nothing,
   },
+  /** A large content is on its way: so many bytes of it can be read at `coming/<sha256>`; 0: it is withdrawn. A notification, and only a hint. */
+  coming: {
+    params: z.strictObject({ folder, sha256: wireDigest, size: z.int().nonnegative(), end: z.int().nonnegative() }),
+    result: nothing,
+  },
   /** The public key this client logged in with, as a line of authorized_keys. */
   get_public_key: { params: nothing, result: z.strictObject({ key: z.string() }) },
 } as const

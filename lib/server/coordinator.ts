@@ -8,8 +8,10 @@ import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import type { MessageLog } from '../daemon/message-log.ts'
 import { Refused } from '../errors.ts'
+import type { Digest } from '../model/digest.ts'
 import type { DiskLanes } from '../replica/disk-lanes.ts'
 import { RpcPeer } from '../rpc/peer.ts'
+import { toWireDigest } from '../rpc/wire.ts'
 import { KeyBook } from '../ssh/authorized-keys.ts'
 import { loadHostKey } from '../ssh/server/host-key.ts'
 import { jail } from '../ssh/server/jail.ts'
@@ -21,6 +23,7 @@ import type { FolderHub } from './folder-hub.ts'
 import { maintain } from './maintain.ts'
 import { openFolder, type ServedFolder } from './open-folder.ts'
 import { Roster, type Member } from './roster.ts'
+import type { Growth } from './uploads.ts'
 import { Teller } from './teller.ts'
 import { methodsFor, piecesOf, type Caller, type Hello, type Welcome } from './rpc-methods.ts'
 
@@ -135,6 +138,9 @@ export class Coordinator implements AsyncDisposable {
       served.hub.onCommit((news) => {
         this.#tell(folder, news)
       })
+      served.hub.store.uploads.onGrowth = (growth) => {
+        this.#tellGrowth(folder, growth)
+      }
     }
     this.#maintain()
     this.#server = await SshServer.open(
@@ -176,6 +182,7 @@ export class Coordinator implements AsyncDisposable {
       const view = {
         folders: () => this.#visible(connection, caller),
         watch: (folder: string) => this.#folders.get(folder)?.hub.store.uploads,
+        coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.uploads.growing(sha256),
         get client() {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))
         },
@@ -310,6 +317,16 @@ export class Coordinator implements AsyncDisposable {
     if (members.length === 0) return
     for (const piece of piecesOf(news)) {
       for (const member of members) member.teller.tell(folder.name, piece)
+    }
+  }
+
+  /** Tells everyone else who shares the folder that a large content is on its way. */
+  #tellGrowth(folder: NodeFolder, { peer, sha256, end }: Growth): void {
+    const size = this.hub(folder.name)?.expectedSize(sha256)
+    if (size === undefined) return
+    for (const member of this.#roster.members()) {
+      if (member.name !== peer && member.folders.has(folder.name))
+        member.teller.hint(folder.name, { sha256: toWireDigest(sha256), size, end })
     }
   }
 

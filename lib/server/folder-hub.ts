@@ -58,6 +58,9 @@ interface Origin {
   readonly held: ReadonlyMap<Digest, KeptContent>
 }
 
+/** So many contents that are to come are remembered. */
+const EXPECTED_MAX = 64
+
 export class FolderHub {
   readonly name: string
   readonly journal: Journal
@@ -66,6 +69,8 @@ export class FolderHub {
   readonly #clock: Clock
   readonly #log: Log
   readonly #cursors = new Map<string, { readonly cursor: Seq; readonly lastSeenMs: number }>()
+  /** Large contents that peers are about to send, the newest last. */
+  readonly #expected = new Map<Digest, number>()
   readonly #listeners = new Set<(news: Announcement) => void>()
 
   constructor(parts: {
@@ -114,11 +119,24 @@ export class FolderHub {
 
   holdings(peer: string, contents: readonly Content[]): Holding[] {
     const held = this.journal.places(contents.map(({ sha256 }) => sha256))
-    return contents.map(({ sha256, size }): Holding =>
-      sha256 === EMPTY_DIGEST || held.has(sha256)
-        ? { kind: 'have' }
-        : { kind: 'go', staged: size > PACKED_MAX ? this.store.stagedBytes(peer, sha256, size) : 0 },
-    )
+    return contents.map(({ sha256, size }): Holding => {
+      if (sha256 === EMPTY_DIGEST || held.has(sha256)) return { kind: 'have' }
+      if (size <= PACKED_MAX) return { kind: 'go', staged: 0 }
+      this.#expect(sha256, size)
+      return { kind: 'go', staged: this.store.stagedBytes(peer, sha256, size) }
+    })
+  }
+
+  /** The size of a large content that a peer said it would send. */
+  expectedSize(sha256: Digest): number | undefined {
+    return this.#expected.get(sha256)
+  }
+
+  #expect(sha256: Digest, size: number): void {
+    this.#expected.delete(sha256)
+    this.#expected.set(sha256, size)
+    const [oldest] = this.#expected.keys()
+    if (this.#expected.size > EXPECTED_MAX && oldest !== undefined) this.#expected.delete(oldest)
   }
 
   places(digests: readonly Digest[]): (ContentPlace | undefined)[] {

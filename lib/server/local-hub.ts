@@ -66,6 +66,7 @@ function localDepot({ store }: FolderHub): Depot {
       }
       onBytes(content.size - target.from)
     },
+    readComing: () => Promise.resolve(false),
     readRanges: async ({ sha256 }, { place, ranges }, onBytes, signal) => {
       const { file } = store.hostPlace(sha256, { kind: 'object' })
       for (const { offset, length } of ranges) {

@@ -12,11 +12,20 @@ export interface Piece {
   readonly heads: readonly unknown[]
 }
 
+/** So many bytes of a content can be read while it is sent. */
+export interface ComingHint {
+  readonly sha256: string
+  readonly size: number
+  readonly end: number
+}
+
 export class Teller {
   readonly #peer: Pick<RpcPeer, 'notify'>
   readonly #waiting: { readonly folder: string; readonly piece: Piece }[] = []
   /** The newest Seq of each folder whose news were forgotten. */
   readonly #missed = new Map<string, number>()
+  /** What was last said to be on its way, by folder and content: only the newest counts. */
+  readonly #hints = new Map<string, { readonly folder: string; readonly coming: ComingHint }>()
   #isTelling = false
 
   constructor(peer: Pick<RpcPeer, 'notify'>) {
@@ -28,6 +37,12 @@ export class Teller {
     if (this.#missed.has(folder)) this.#missed.set(folder, piece.upTo)
     else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ folder, piece })
     else this.#forget(folder, piece)
+    if (!this.#isTelling) void this.#tellAll()
+  }
+
+  /** Says it after all news: an older hint of the same content that still waits is dropped. */
+  hint(folder: string, coming: ComingHint): void {
+    this.#hints.set(`${folder}/${coming.sha256}`, { folder, coming })
     if (!this.#isTelling) void this.#tellAll()
   }
 
@@ -43,13 +58,26 @@ export class Teller {
     try {
       for (;;) {
         const next = this.#waiting.shift() ?? this.#nextMissed()
-        if (next === undefined) return
+        if (next === undefined) {
+          const hint = this.#nextHint()
+          if (hint === undefined) return
+          await this.#peer.notify('coming', { folder: hint.folder, ...hint.coming }).catch(() => undefined)
+          continue
+        }
         // What cannot be said is a gap in the news: the next that is said shows it, and the client asks.
         await this.#peer.notify('pull_file', { folder: next.folder, ...next.piece }).catch(() => undefined)
       }
     } finally {
       this.#isTelling = false
     }
+  }
+
+  #nextHint(): { folder: string; coming: ComingHint } | undefined {
+    for (const [key, hint] of this.#hints) {
+      this.#hints.delete(key)
+      return hint
+    }
+    return undefined
   }
 
   /** News without heads that start after all the client knows: it finds that it missed some, and asks. */

@@ -78,3 +78,15 @@ t.test('what cannot be said harms nobody', async (t) => {
   await pause(0)
   t.equal(calls, 2)
 })
+
+t.test('of what is on its way only the newest word waits, behind all news', async (t) => {
+  const { teller, told, readAll } = reader()
+  const coming = (sha256: string, end: number) => ({ sha256, size: 100, end })
+  teller.hint('docs', coming('x', 10))
+  for (const end of [20, 30, 0]) teller.hint('docs', coming('x', end))
+  teller.hint('docs', coming('y', 40))
+  teller.tell('docs', piece(0))
+  await readAll()
+  const ends = told.map((one) => (one as unknown as { end?: number }).end ?? 'news')
+  t.same(ends, [10, 'news', 0, 40])
+})

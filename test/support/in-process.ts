@@ -68,6 +68,10 @@ export class Place {
     return readFileSync(this.at(path, folder), 'utf8')
   }
 
+  bytes(path: string, folder = 'docs'): Buffer {
+    return readFileSync(this.at(path, folder))
+  }
+
   has(path: string, folder = 'docs'): boolean {
     return lstatSync(this.at(path, folder), { throwIfNoEntry: false }) !== undefined
   }

@@ -149,6 +149,7 @@ export class MemoryHub implements Hub {
   #makeDepot(): Depot {
     return {
       isNear: false,
+      readComing: () => Promise.resolve(false),
       putPack: (name, bytes) => {
         this.calls.push(`putPack ${String(bytes.length)}`)
         this.#staged.set(name, bytes.slice())

@@ -161,6 +161,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
   function depotOf(peer: string, traffic: Traffic): Depot {
     return {
       isNear: false,
+      readComing: () => Promise.resolve(false),
       putPack: () => Promise.reject(new Error('no small files here')),
       discard: async (name) => {
         await rm(`${store.stagingOf(peer)}/${name}`, { force: true })

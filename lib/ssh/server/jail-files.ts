@@ -40,12 +40,12 @@ export interface StagingWatch {
   forget(place: string): void
 }
 
-/** Opens the regular file `place`; each read demands access again. */
-export function openForReading(place: string, demandAccess: DemandAccess): ReadHandle {
+/** Opens the regular file `place`, or its first `end` bytes; each read demands access again. */
+export function openForReading(place: string, demandAccess: DemandAccess, end = Infinity): ReadHandle {
   const fd = openRegular(place, fs.constants.O_RDONLY)
   const { size } = fs.fstatSync(fd)
   return {
-    size,
+    size: Math.min(size, end),
     read: (target, position, length) => {
       demandAccess()
       return length < ASYNC_FROM

@@ -2,9 +2,9 @@
 
 import { linkSync, lstatSync, mkdirSync, opendirSync, realpathSync, renameSync, unlinkSync } from 'node:fs'
 import { attrsOf, openForReading, openForWriting, type StagingWatch } from './jail-files.ts'
-import { SftpError, type Attrs, type SftpTree } from './sftp-tree.ts'
+import { SftpError, type Attrs, type ReadHandle, type SftpTree } from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
-import { parseDigest } from '../../model/digest.ts'
+import { parseDigest, type Digest } from '../../model/digest.ts'
 import { OWN_DIR, type HostPath } from '../../model/path.ts'
 
 /** A folder as the jail needs it. */
@@ -21,6 +21,8 @@ export interface JailView {
   readonly client: string | undefined
   /** Is told of what is written in a folder's staging. */
   watch?(folder: string): StagingWatch | undefined
+  /** A content of the folder that is still being sent: where its first `end` bytes are. */
+  coming?(folder: string, sha256: Digest): { readonly place: string; readonly end: number } | undefined
 }
 
 /**
@@ -29,6 +31,7 @@ export interface JailView {
  *     /<folder>/staging/<client>/<file>   its own: read, write, create, rename, remove   <root>/.systemsync/staging/<client>/<file>
  *     /<folder>/objects/<sha256>          read                                           <root>/.systemsync/objects/<aa>/<sha256>
  *     /<folder>/packs/<id>                read                                           <root>/.systemsync/packs/<id>
+ *     /<folder>/coming/<sha256>           read: what stands of a content that is being sent
  *
  * Whatever else is asked for does not exist. Directories can be neither made nor removed; the client's own is made when it is first written to.
  */
@@ -37,7 +40,10 @@ export function jail(view: JailView): SftpTree {
   return {
     stat: (names) => stat(resolve(view, names)),
     list: (names) => list(view, names),
-    openRead: (names) => openForReading(placeToRead(resolve(view, names)), demand(names)),
+    openRead: (names) =>
+      names[1] === 'coming'
+        ? openComing(view, names)
+        : openForReading(placeToRead(resolve(view, names)), demand(names)),
     openWrite: (names, how) => {
       const watch = view.watch?.(names[0] ?? '')
       return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess: demand(names), watch })
@@ -61,6 +67,17 @@ export function jail(view: JailView): SftpTree {
     makeDirectory: denied,
     removeDirectory: denied,
   }
+}
+
+/** Opens what stands of a content that another client still sends: it has a name for reading only. */
+function openComing(view: JailView, names: readonly string[]): ReadHandle {
+  const [folder = '', , name, ...more] = names
+  const demand = (): void => void resolve(view, [folder])
+  demand()
+  const digest = name === undefined || more.length > 0 ? undefined : parseDigest(name)
+  const coming = digest === undefined ? undefined : view.coming?.(folder, digest)
+  if (coming === undefined) throw noSuchFile()
+  return openForReading(coming.place, demand, coming.end)
 }
 
 /**
