@@ -12,15 +12,14 @@ import {
   type Source,
   type SourcedProposal,
 } from '../model/content.ts'
-import { parseDigest, type Digest } from '../model/digest.ts'
+import type { Digest } from '../model/digest.ts'
 import type { Entry } from '../model/entry.ts'
 import { parseRelPath } from '../model/path.ts'
 import type { Outcome } from '../model/revision.ts'
+import { MALFORMED, isStagedName, readDigest, readEntry, readHead, readPlace, readProposal } from './tuples.ts'
 
 const seq = z.int().nonnegative()
 const size = z.int().nonnegative()
-const mode = z.int().min(0).max(0o777)
-const timeMs = z.number()
 
 /** A path inside a folder; anything else is refused here, before any code sees it. */
 export const wirePath = z.string().transform((text, context) => {
@@ -31,55 +30,22 @@ export const wirePath = z.string().transform((text, context) => {
 })
 
 /** 32 bytes in base64url. */
-export const wireDigest = z
-  .string()
-  .length(43)
-  .transform((text, context): Digest => {
-    const digest = parseDigest(Buffer.from(text, 'base64url').toString('hex'))
-    if (digest !== undefined) return digest
-    context.addIssue({ code: 'custom', message: 'not a SHA-256 in base64url' })
-    return z.NEVER
-  })
+export const wireDigest = read(
+  (value): Digest | typeof MALFORMED => readDigest(value) ?? MALFORMED,
+  'a SHA-256 in base64url',
+)
 
-const wireTime = z.string().regex(/^-?\d{1,19}$/)
-
-/** `null` = nothing there; `["f", size, mtime ns, mode, sha256]`, `["d", mode]`, `["l", target]`. */
-export const wireEntry = z.union([
-  z.tuple([z.literal('f'), size, wireTime, mode, wireDigest]).transform(([, bytes, mtimeNs, bits, sha256]): Entry => ({
-    kind: 'file',
-    size: bytes,
-    mtimeNs,
-    mode: bits,
-    sha256,
-  })),
-  z.tuple([z.literal('d'), mode]).transform(([, bits]): Entry => ({ kind: 'dir', mode: bits })),
-  z
-    .tuple([
-      z.literal('l'),
-      z
-        .string()
-        .min(1)
-        .max(4095)
-        .refine((target) => target.isWellFormed() && !target.includes('\0')),
-    ])
-    .transform(([, target]): Entry => ({ kind: 'link', target })),
-  z.null().transform((): undefined => undefined),
-])
+/** See `readEntry`. */
+export const wireEntry = read(readEntry, 'an entry')
 
 /** A name of a pack, or of a file in staging. */
-export const wireName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/)
+export const wireName = z.string().refine(isStagedName)
 
-/** `[pack, offset]`, or `0` for an object of its own. */
-export const wirePlace = z.union([
-  z.tuple([wireName, size]).transform(([pack, offset]): ContentPlace => ({ kind: 'pack', pack, offset })),
-  z.literal(0).transform((): ContentPlace => ({ kind: 'object' })),
-])
+/** See `readPlace`. */
+export const wirePlace = read(readPlace, 'a place')
 
-/** `[path, seq, entry, place?]`. */
-export const wireHead = z
-  .tuple([wirePath, seq, wireEntry])
-  .rest(wirePlace)
-  .transform(([path, number, entry, place]): PlacedHead => ({ head: { path, seq: number, entry }, place }))
+/** See `readHead`. */
+export const wireHead = read(readHead, 'a head')
 
 /** `[source, offset, length]` copies from a source, a number is so many bytes of data, a negative number so many zeros. */
 const wireOp = z.union([z.int(), z.tuple([size, size, size])]).transform((code, context): PatchOp => {
@@ -94,22 +60,26 @@ export const wirePatch = z
   .tuple([z.array(wireDigest).max(PATCH_SOURCES), z.array(wireOp).min(1).max(PATCH_OPS)])
   .transform(([sources, ops]): Patch => ({ sources, ops }))
 
-const wireSource = z.union([
-  z
-    .tuple([z.literal('p'), wireName.nullable(), wirePatch])
-    .transform(([, name, patch]): Source => ({ kind: 'patch', name: name ?? undefined, patch })),
-  z.tuple([wireName, size]).transform(([pack, offset]): Source => ({ kind: 'pack', pack, offset })),
-  wireName.transform((name): Source => ({ kind: 'staged', name })),
-])
+const patchSource = z
+  .tuple([z.literal('p'), wireName.nullable(), wirePatch])
+  .transform(([, name, patch]): Source => ({ kind: 'patch', name: name ?? undefined, patch }))
 
 /** `[path, base, entry, written at (ms), source?]`; no source = held, or nothing to hold. */
-export const wireProposal = z
-  .tuple([wirePath, seq, wireEntry, timeMs])
-  .rest(wireSource)
-  .transform(([path, base, entry, writtenAtMs, source]): SourcedProposal => ({
-    proposal: { path, base, entry, writtenAtMs },
-    source: source ?? { kind: 'held' },
-  }))
+export const wireProposal = read((value): SourcedProposal | typeof MALFORMED => {
+  const found = readProposal(value)
+  if (found === MALFORMED) return MALFORMED
+  const sources = found.rest.map(readSource)
+  if (sources.includes(undefined)) return MALFORMED
+  return { proposal: found.proposal, source: sources[0] ?? { kind: 'held' } }
+}, 'a proposal')
+
+/** `[pack, offset]`, the name of a staged file, or `["p", name, patch]`. */
+function readSource(value: unknown): Source | undefined {
+  if (isStagedName(value)) return { kind: 'staged', name: value }
+  if (Array.isArray(value) && value.length === 3) return patchSource.safeParse(value).data
+  const place = readPlace(value)
+  return place === MALFORMED || place.kind === 'object' ? undefined : place
+}
 
 /** A number: accepted as that Seq. `["d", seq]` duplicate, `["s", seq]` superseded, `"need"`, `["r", status, reason]` refused. */
 export const wireOutcome = z.union([
@@ -121,6 +91,16 @@ export const wireOutcome = z.union([
     .tuple([z.literal('r'), z.int(), z.string()])
     .transform(([, status, reason]): Outcome => ({ kind: 'refused', status, reason })),
 ])
+
+/** A schema of what `parse` makes of it. `what` it should be. */
+function read<T>(parse: (value: unknown) => T | typeof MALFORMED, what: string): z.ZodType<T> {
+  return z.unknown().transform((value, context): T => {
+    const found = parse(value)
+    if (found !== MALFORMED) return found
+    context.addIssue({ code: 'custom', message: `not ${what}` })
+    return z.NEVER
+  })
+}
 
 export function toWireDigest(digest: Digest): string {
   return Buffer.from(digest, 'hex').toString('base64url')
