@@ -102,7 +102,9 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
       return { patch: patch === undefined ? null : toWirePatch(patch) }
     }),
     applied: implement(toCoordinator.applied, ({ folder, cursor }) => {
-      hubOf(folder).noteCursor(member().name, cursor)
+      const hub = hubOf(folder)
+      // Nobody can have been told more than there is; tombstones that come later would count as passed.
+      hub.noteCursor(member().name, Math.min(cursor, hub.journal.seq()))
       return {}
     }),
     log: implement(toCoordinator.log, ({ folder, path, limit }) => {

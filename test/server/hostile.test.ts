@@ -264,6 +264,14 @@ t.test('nobody takes another one’s place', async (t) => {
   await ann.session[Symbol.asyncDispose]()
 })
 
+t.test('nobody has been told more than there is', async (t) => {
+  const { peer } = await asBob()
+  const { journal } = nodes.hub()
+  const cursor = Number.MAX_SAFE_INTEGER
+  t.hasProp(await nodes.ask(peer, 'applied', { folder: 'docs', cursor, pending: 0, state: 'in step' }), 'result')
+  t.equal(nodes.hub().cursorOf('bob')?.cursor, journal.seq())
+})
+
 t.test('one connection is one client: it says hello once', async (t) => {
   const { peer } = await nodes.bare('carl')
   t.hasProp(await nodes.ask(peer, 'mark_presence', hello('carl')), 'result')

@@ -7,6 +7,7 @@ export interface ServerLimits {
   readonly unauthenticated: number
   readonly connections: number
   readonly authTries: number
+  readonly judgeAgainMs: number
   readonly channels: number
   readonly emptySessions: number
   readonly keepaliveMs: number
@@ -29,6 +30,8 @@ export const SERVER_LIMITS: ServerLimits = {
   connections: 256,
   /** As sshd's MaxAuthTries. */
   authTries: 6,
+  /** A key that is taken away ends its connections after so long: the file is only looked at, not read, unless it changed. */
+  judgeAgainMs: 30_000,
   /** One for RPC, up to eight for SFTP on a long link, and some that are just closing. */
   channels: 16,
   /** Sessions closed before they asked for a subsystem; ssh2 keeps their slots until the connection ends. */

@@ -32,6 +32,8 @@ export class SshServer implements AsyncDisposable {
   readonly #door: Door
   readonly #listener: Server
   readonly #protocol: InstanceType<typeof ssh2.Server>
+  /** When each connection is judged again. */
+  readonly #judging = new Map<ServerConnection, Disposable>()
   #lastId = 0
 
   /** Listens. Throws `SyncError` with code ADDRESS_IN_USE, ADDRESS_NOT_LOCAL, PORT_NOT_ALLOWED or CANNOT_LISTEN. Closed when `signal` aborts. */
@@ -188,12 +190,42 @@ export class SshServer implements AsyncDisposable {
       clock: this.#clock,
       log: log.child({ connection: peer.id }),
     })
+    this.#judgeLater(connection, key)
+    void connection.closed.then(() => {
+      this.#judging.get(connection)?.[Symbol.dispose]()
+      this.#judging.delete(connection)
+    })
     try {
       onConnection(connection)
     } catch (cause) {
       log.error('Cannot serve a connection', { cause })
       connection.close()
     }
+  }
+
+  #judgeLater(connection: ServerConnection, key: OfferedKey): void {
+    const again = this.#clock.after(this.#limits.judgeAgainMs, () => {
+      void this.#judgeAgain(connection, key)
+    })
+    this.#judging.set(connection, again)
+  }
+
+  /** Whose key may not log in any more is not served any longer either. */
+  async #judgeAgain(connection: ServerConnection, key: OfferedKey): Promise<void> {
+    const { isAuthorised, log } = this.#options
+    let isWelcome = false
+    try {
+      isWelcome = await isAuthorised(key, connection.username, connection.remoteAddress)
+    } catch (cause) {
+      log.error('Cannot judge a connection', { cause })
+    }
+    if (!this.#judging.has(connection)) return
+    if (isWelcome) {
+      this.#judgeLater(connection, key)
+      return
+    }
+    log.warn(`Ended the connection from ${connection.remoteAddress}: ${key.fingerprint} is not authorised any more`)
+    connection.close()
   }
 }
 

@@ -63,6 +63,32 @@ t.test('a wrong key, a password and no key at all are refused', async (t) => {
   t.same(fixture.connections, [])
 })
 
+t.test('a key that is taken away, or cannot be judged any more, ends its connections and no others', async (t) => {
+  const taken = new Set<string>()
+  let asked = 0
+  const fixture = await openServer(t, {
+    isAuthorised: ({ fingerprint }, username, address) => {
+      if (username === 'spoiled' && asked++ > 2) throw new Error('the question cannot be answered')
+      return address === '127.0.0.1' && !taken.has(fingerprint)
+    },
+    limits: { judgeAgainMs: 20 },
+    onConnection: echo,
+  })
+  const other = makeHostKey()
+  const stays = await connect(t, fixture)
+  const goes = await connect(t, fixture, { privateKey: other.privateText })
+  const spoiled = await connect(t, fixture, { username: 'spoiled' })
+  const isGone = happens(goes, 'close')
+  await happens(spoiled, 'close')
+  taken.add(other.fingerprint)
+  await isGone
+  await fixture.connections[1]?.closed
+  const channel = await subsystem(stays, 'systemsync-rpc')
+  channel.write('still here')
+  t.equal(String((await once(channel))[0]), 'still here')
+  await t.rejects(connect(t, fixture, { privateKey: other.privateText }))
+})
+
 t.test('RSA keys log in with SHA-2, and ECDSA keys do', async (t) => {
   const rsa = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })
   const ecdsa = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
