@@ -11,6 +11,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   unlinkSync,
 } from 'node:fs'
@@ -20,7 +21,9 @@ import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { codeOf } from '../disk/trouble.ts'
 import type { Followed } from '../replica/ports.ts'
+import type { StagingWatch } from '../ssh/server/jail-files.ts'
 import type { ContentJobs, Slice } from './ports.ts'
+import { Room, type Space } from './room.ts'
 import { Uploads } from './uploads.ts'
 
 /** What was in flight when an upload stopped may have arrived out of order: so much before its end is sent again. Bytes. */
@@ -39,10 +42,18 @@ export class ContentStore {
   /** What is being written into staging. */
   readonly uploads: Uploads
 
-  constructor(root: HostPath, jobs: ContentJobs) {
+  /** How much may still be staged. */
+  readonly room: Room
+
+  /** Is to be told of what is written into staging; says no when the disk is nearly full. */
+  readonly watch: StagingWatch
+
+  constructor(root: HostPath, jobs: ContentJobs, measure = (): Space => spaceAt(root)) {
     this.#own = `${root}/${OWN_DIR}`
     this.#jobs = jobs
     this.uploads = new Uploads((place) => jobs.follow(place))
+    this.room = new Room(measure)
+    this.watch = this.room.guard(this.uploads)
   }
 
   /** Makes the directories, and clears away what the journal does not know: unfinished packs, and packs and objects that were never committed. */
@@ -231,6 +242,11 @@ export class ContentStore {
       if (codeOf(error) !== 'ENOENT') throw error
     }
   }
+}
+
+function spaceAt(root: HostPath): Space {
+  const { blocks, bavail, bsize } = statfsSync(root)
+  return { total: blocks * bsize, free: bavail * bsize }
 }
 
 function openOrRefuse(file: HostPath, sha256: Digest): number {

@@ -181,7 +181,7 @@ export class Coordinator implements AsyncDisposable {
     connection.onSubsystem('sftp', (channel) => {
       const view = {
         folders: () => this.#visible(connection, caller),
-        watch: (folder: string) => this.#folders.get(folder)?.hub.store.uploads,
+        watch: (folder: string) => this.#folders.get(folder)?.hub.store.watch,
         coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.uploads.growing(sha256),
         get client() {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))

@@ -77,11 +77,15 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
       }
     }),
     req_push_file: implement(toCoordinator.req_push_file, ({ folder, files }) => {
+      const hub = hubOf(folder)
       const contents = files.map(([sha256, size]) => ({ sha256, size }))
-      const answers = hubOf(folder)
-        .holdings(member().name, contents)
-        .map((holding) => (holding.kind === 'have' ? 'have' : holding.staged))
-      return { answers }
+      const holdings = hub.holdings(member().name, contents)
+      const lacking = holdings.reduce(
+        (bytes, holding, index) => bytes + (holding.kind === 'have' ? 0 : (files[index]?.[1] ?? 0) - holding.staged),
+        0,
+      )
+      if (lacking > 0) hub.store.room.demand(lacking)
+      return { answers: holdings.map((holding) => (holding.kind === 'have' ? 'have' : holding.staged)) }
     }),
     ack_push_file: implement(toCoordinator.ack_push_file, async ({ folder, proposals }) => {
       const reply = await hubOf(folder).propose(member().name, proposals, coordinator.signal)

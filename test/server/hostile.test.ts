@@ -272,6 +272,13 @@ t.test('nobody has been told more than there is', async (t) => {
   t.equal(nodes.hub().cursorOf('bob')?.cursor, journal.seq())
 })
 
+t.test('who wants to send more than there is room for is told so', async (t) => {
+  const { peer } = await asBob()
+  const ask = (size: number) => nodes.ask(peer, 'req_push_file', { folder: 'docs', files: [[digest('vast'), size]] })
+  t.match(await ask(Number.MAX_SAFE_INTEGER), { status: 507, text: /MiB are free on the coordinator's disk/ })
+  t.match(await ask(1), { result: { answers: [0] } })
+})
+
 t.test('one connection is one client: it says hello once', async (t) => {
   const { peer } = await nodes.bare('carl')
   t.hasProp(await nodes.ask(peer, 'mark_presence', hello('carl')), 'result')
