@@ -8,9 +8,7 @@ import type { ReplicaParts } from './folder-state.ts'
 import { fetchByPatch } from './patch-pull.ts'
 import type { Followed, Hub, OnBytes, PlacedContent } from './ports.ts'
 import type { Prefetches } from './prefetch.ts'
-
-/** What was in flight when a transfer stopped may have arrived out of order: so much before its end is fetched again. Bytes. */
-const RESUME_OVERLAP = 4 * 1024 * 1024
+import { RESUME_OVERLAP, stageLarge } from './stage-large.ts'
 
 /** Returns the staged file's place. Throws `SyncError` NO_SPACE, or WRONG_CONTENT when what came is not what was named, twice. */
 export async function fetchLarge(
@@ -33,7 +31,7 @@ export async function fetchLarge(
     if (patched !== undefined) return patched
   }
   for (let tries = 0; tries < 2; tries++) {
-    const from = stage(parts.root, name, content.size)
+    const from = stageLarge(parts.root, name, content.size)
     onBytes(from)
     const place = stagedPlace(parts.root, name)
     const found = await fetchWhole({ content, hub, parts }, { place, from }, onBytes, signal)
@@ -83,16 +81,4 @@ async function fetchRest(
 function isBegun(root: HostPath, name: string): boolean {
   using left = StagedFile.reopen(root, name)
   return left !== undefined && left.size() > RESUME_OVERLAP
-}
-
-/** Makes the staged file, or finds what an earlier fetch left; the bytes it holds. */
-function stage(root: HostPath, name: string, size: number): number {
-  using left = StagedFile.reopen(root, name)
-  if (left === undefined) {
-    StagedFile.create(root, name).close()
-    return 0
-  }
-  if (left.size() <= size) return Math.max(0, left.size() - RESUME_OVERLAP)
-  left.finish(0)
-  return 0
 }

@@ -11,6 +11,7 @@ import type { Problem } from '../model/problem.ts'
 import type { Change } from '../model/snapshot.ts'
 import type { Base } from '../store/base.ts'
 import { Bell } from './bell.ts'
+import { Leftovers } from './leftovers.ts'
 import type { Disk, Hub } from './ports.ts'
 import { Prefetches } from './prefetch.ts'
 
@@ -52,6 +53,7 @@ const FRESH = 1000
 export class FolderState {
   readonly parts: ReplicaParts
   readonly prefetches: Prefetches
+  readonly leftovers: Leftovers
   readonly localBell = new Bell()
   readonly scanBell = new Bell()
   readonly pushBell = new Bell()
@@ -80,7 +82,10 @@ export class FolderState {
 
   constructor(parts: ReplicaParts) {
     this.parts = parts
-    this.prefetches = new Prefetches(parts)
+    this.prefetches = new Prefetches(parts, (name) => {
+      this.leftovers.await(name)
+    })
+    this.leftovers = new Leftovers(parts, this.prefetches)
   }
 
   /** Calls `listener` whenever something may have changed, until disposed. */

@@ -4,6 +4,7 @@ import { SyncError } from '../errors.ts'
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import type { Digest } from '../model/digest.ts'
 import { Bell } from './bell.ts'
+import { stageLarge } from './stage-large.ts'
 import type { Attached, ReplicaParts } from './folder-state.ts'
 import type { Followed } from './ports.ts'
 
@@ -41,16 +42,21 @@ interface Work extends Pick<Fetch, 'coming' | 'bell'> {
 
 export class Prefetches {
   readonly #parts: ReplicaParts
+  readonly #onLeft: (name: string) => void
   readonly #idleMs: number
   readonly #fetches = new Map<Digest, Fetch>()
+  readonly #taken = new Set<Digest>()
 
-  constructor(parts: ReplicaParts, idleMs = IDLE_MS) {
+  /** `onLeft` is told of staged files that are left for the next link. */
+  constructor(parts: ReplicaParts, onLeft: (name: string) => void, idleMs = IDLE_MS) {
     this.#parts = parts
+    this.#onLeft = onLeft
     this.#idleMs = idleMs
   }
 
   /** Hears that a content comes, or that more of it can be read. A hint: it may be ignored. */
   hear({ sha256, size, end }: Coming, attached: Attached): void {
+    if (this.#taken.has(sha256)) return
     const known = this.#fetches.get(sha256)
     if (known !== undefined) {
       known.coming.end = end
@@ -59,8 +65,7 @@ export class Prefetches {
     }
     const { base } = this.#parts
     if (end === 0 || end > size || this.#fetches.size >= LANES || base.holds(sha256)) return
-    // What an earlier fetch left is gone on with when the content is committed.
-    if (attached.hub.depot.isNear || isStaged(this.#parts, sha256)) return
+    if (attached.hub.depot.isNear) return
     const coming = { size, end }
     const bell = new Bell()
     const done = this.#fetch({ sha256, coming, bell, attached }).finally(() => this.#fetches.delete(sha256))
@@ -68,13 +73,24 @@ export class Prefetches {
     this.#fetches.set(sha256, { coming, bell, done, isWanted: false })
   }
 
-  /** The content is committed: hands over what was fetched of it. */
+  /** The content is committed: hands over what was fetched of it. Until it is released it is not fetched ahead, nor thrown away. */
   async take(sha256: Digest): Promise<Prefetched | undefined> {
+    this.#taken.add(sha256)
     const fetch = this.#fetches.get(sha256)
     if (fetch === undefined) return undefined
     fetch.isWanted = true
     fetch.bell.ring()
     return await fetch.done
+  }
+
+  /** What was taken is in its place, or given up for now. */
+  release(sha256: Digest): void {
+    this.#taken.delete(sha256)
+  }
+
+  /** Whether a staged file is in use. */
+  isUsing(name: string): boolean {
+    return [...this.#fetches.keys(), ...this.#taken].some((sha256) => nameOf(sha256) === name)
   }
 
   /** Resolves when nothing is under way; what is, ends with its link. */
@@ -87,24 +103,21 @@ export class Prefetches {
     const { root, disk, log, name } = this.#parts
     await Promise.resolve() // from here on it is known as a fetch
     const followed = disk.follow(stagedPlace(root, nameOf(sha256)))
-    let isKept = false
+    let from: number | undefined
+    let isLeft = false
     try {
-      StagedFile.create(root, nameOf(sha256)).close()
-      const from = await this.#readOn(work, followed)
-      if (from === undefined) return undefined
-      isKept = true
-      return { from, followed }
+      from = await this.#readOn(work, followed)
+      return from === undefined ? undefined : { from, followed }
     } catch (error) {
-      // Once it is committed, what came is gone on with, by this link or the next.
-      isKept = this.#isWanted(sha256)
-      if (isKept || !(error instanceof SyncError || attached.signal.aborted)) throw error
+      // What came may be gone on with by the next link.
+      isLeft = attached.signal.aborted || this.#isWanted(sha256)
+      if (isLeft) this.#onLeft(nameOf(sha256))
+      if (this.#isWanted(sha256) || !(error instanceof SyncError || attached.signal.aborted)) throw error
       log.debug(`Gave up fetching ${sha256} ahead: ${String(error)}`, { folder: name })
       return undefined
     } finally {
-      if (!isKept) {
-        followed[Symbol.dispose]()
-        StagedFile.reopen(root, nameOf(sha256))?.discard()
-      }
+      if (from === undefined) followed[Symbol.dispose]()
+      if (from === undefined && !isLeft) StagedFile.reopen(root, nameOf(sha256))?.discard()
     }
   }
 
@@ -118,7 +131,7 @@ export class Prefetches {
     followed: Followed,
   ): Promise<number | undefined> {
     const place = stagedPlace(this.#parts.root, nameOf(sha256))
-    let at = 0
+    let at = stageLarge(this.#parts.root, nameOf(sha256), coming.size)
     let canRead = true
     const onBytes = (bytes: number): void => {
       at += bytes
@@ -140,9 +153,4 @@ export class Prefetches {
 
 function nameOf(sha256: Digest): string {
   return `o-${sha256}`
-}
-
-function isStaged({ root }: ReplicaParts, sha256: Digest): boolean {
-  using left = StagedFile.reopen(root, nameOf(sha256))
-  return left !== undefined
 }

@@ -51,6 +51,7 @@ export class LargePulls {
       this.#state.block(path, RETRY_SOON_MS)
       return
     }
+    this.#state.leftovers.begun()
     this.#paths.add(path)
     this.#fetching.add(step.entry.sha256)
     const task = this.#pullLarge(step, attached, signal)
@@ -63,6 +64,7 @@ export class LargePulls {
       .finally(() => {
         this.#tasks.delete(task)
         this.#fetching.delete(step.entry.sha256)
+        this.#state.prefetches.release(step.entry.sha256)
         this.#paths.delete(path)
         this.#state.busy.delete(path)
         for (const [blocked, at] of this.#state.blocked) {

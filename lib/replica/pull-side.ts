@@ -60,6 +60,7 @@ export class PullSide {
         const isReady = attached !== undefined && this.#state.halted === undefined && this.#state.scanned
         const items = isReady ? this.#takeItems() : []
         if (attached === undefined || items.length === 0) {
+          this.#state.leftovers.tidy()
           const waitMs = this.#nextRetryMs()
           await this.#state.applyBell.wait(
             signal,

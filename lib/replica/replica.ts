@@ -2,10 +2,10 @@
 
 import { mkdirSync } from 'node:fs'
 import { readMarker, writeMarker } from '../disk/marker.ts'
-import { cleanStaging, mendStaging } from '../disk/staged-file.ts'
+import { mendStaging } from '../disk/staged-file.ts'
 import { Unreachable } from '../errors.ts'
-import { PACKED_MAX, type PlacedHead } from '../model/content.ts'
-import { ROOT, type RelPath } from '../model/path.ts'
+import type { PlacedHead } from '../model/content.ts'
+import { ROOT } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
 import { FolderState, type ReplicaParts } from './folder-state.ts'
@@ -49,7 +49,6 @@ export interface ReplicaStatus {
 
 /** How often the hub is told how far this replica is, at most. */
 const REPORT_MS = 500
-const PAGE = 5000
 
 export class Replica implements AsyncDisposable {
   readonly #state: FolderState
@@ -78,8 +77,7 @@ export class Replica implements AsyncDisposable {
     const replica = new Replica(parts)
     if (!rootTrouble(replica.#state)) {
       if (!isNew) mendStaging(parts.root)
-      const wanted = new Set(largeIncoming(parts.base).map((sha256) => `o-${sha256}`))
-      cleanStaging(parts.root, (name) => wanted.has(name) || parts.keepStaged(name))
+      replica.#state.leftovers.opened()
     }
     replica.#start(startWatch(replica.#local.rules))
     return replica
@@ -238,7 +236,8 @@ export class Replica implements AsyncDisposable {
     this.#stop.abort(new DOMException('The replica is closed', 'AbortError'))
     this.#report?.[Symbol.dispose]()
     await this.#watch?.[Symbol.asyncDispose]()
-    await Promise.allSettled(this.#loops)
+    await Promise.allSettled([...this.#loops, this.#state.prefetches.ended()])
+    this.#state.leftovers[Symbol.dispose]()
     this.#state.parts.base.close()
   }
 
@@ -333,7 +332,9 @@ export class Replica implements AsyncDisposable {
         this.#state.applyBell.ring()
         this.#state.changed()
       }
-      if (this.#state.attached === attached) this.#state.caughtUp = true
+      if (this.#state.attached !== attached) continue
+      this.#state.caughtUp = true
+      this.#state.leftovers.caughtUp()
     }
     this.#state.wakeAll()
   }
@@ -379,19 +380,6 @@ export class Replica implements AsyncDisposable {
       this.#reported = said
       attached.hub.report({ cursor: seq, pending, state })
     })
-  }
-}
-
-/** Large contents that wait to be fetched: what is staged of them is of use. */
-function largeIncoming(base: ReplicaParts['base']): string[] {
-  const found: string[] = []
-  for (let after: RelPath | undefined; ;) {
-    const page = base.incomingAfter(after, PAGE)
-    for (const { head } of page) {
-      if (head.entry?.kind === 'file' && head.entry.size > PACKED_MAX) found.push(head.entry.sha256)
-    }
-    after = page.at(-1)?.head.path
-    if (page.length < PAGE) return found
   }
 }
 

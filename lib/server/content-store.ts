@@ -151,6 +151,7 @@ export class ContentStore {
     const target = hostPath(`${dir}/${content.sha256}`)
     const slices = [{ ...content, offset: 0 }]
     const [good] = await this.#jobs.take({ place, target, slices, whole: true, found }, signal)
+    if (good !== true) this.uploads.refused(peer, content.sha256)
     return good === true
   }
 

@@ -95,6 +95,11 @@ export class Uploads implements StagingWatch {
     return upload
   }
 
+  /** What came was not what was named: whoever read of it meanwhile is told. */
+  refused(peer: string, sha256: Digest): void {
+    this.onGrowth?.({ peer, sha256, end: 0 })
+  }
+
   /** A large content that is being sent, as far as it stands. */
   growing(sha256: Digest): { readonly place: string; readonly end: number } | undefined {
     for (const { place, end, isStale } of this.#uploads.values()) {
