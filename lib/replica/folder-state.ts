@@ -78,6 +78,8 @@ export class FolderState {
   looking = 0
   halted: Problem | undefined
   held: readonly RelPath[] = []
+  /** Asks the hub for all heads after the cursor; set by the replica. */
+  ask: () => void = () => undefined
   readonly #watchers = new Set<() => void>()
 
   constructor(parts: ReplicaParts) {

@@ -38,14 +38,17 @@ export class Outcomes implements Disposable {
   settle(ready: readonly Ready[], reply: CommitReply): void {
     const { base, log, name } = this.#state.parts
     this.#level = ready.length > BULK ? 'debug' : 'info'
+    const isCut = reply.upTo < reply.prev
     base.transaction(() => {
       ready.forEach((item, index) => {
         const outcome = reply.outcomes[index]
         if (outcome !== undefined) this.#settleOne(item, outcome)
       })
       this.#state.takeHeads(reply.heads, base.cursor())
-      if (reply.prev === base.cursor()) base.setCursor(reply.upTo)
+      if (isCut) base.setCursor(Math.min(base.cursor(), reply.upTo))
+      else if (reply.prev === base.cursor()) base.setCursor(reply.upTo)
     })
+    if (isCut) this.#state.ask()
     if (ready.length > BULK) log.info(`Pushed ${String(ready.length)} changes`, { folder: name })
     this.#state.applyBell.ring()
   }

@@ -19,7 +19,8 @@ export interface ChangesPage {
 
 /**
  * Outcomes in the order of the proposals; the commit took the folder from `prev` to `upTo`. `heads`: the heads as they are now of
- * those paths whose proposal was not accepted; a tombstone where there is none.
+ * those paths whose proposal was not accepted; a tombstone where there is none. Where they were too many, `upTo` is less than `prev`: the replica knows
+ * all up to `upTo` only, and has to ask for what comes after it.
  */
 export interface CommitReply {
   readonly outcomes: readonly Outcome[]

@@ -65,6 +65,9 @@ export class Replica implements AsyncDisposable {
 
   private constructor(parts: ReplicaParts) {
     this.#state = new FolderState(parts)
+    this.#state.ask = () => {
+      this.#catchUp()
+    }
     this.#local = new LocalSide(this.#state, (rules) => this.#watch?.setRules(rules))
     this.#push = new PushSide(this.#state, this.#local)
     this.#pull = new PullSide(this.#state, this.#local)
@@ -322,8 +325,10 @@ export class Replica implements AsyncDisposable {
       const attached = this.#state.attached
       if (attached === undefined) return
       for (let more = true; more;) {
-        const page = await attached.hub.changes(base.cursor(), attached.signal)
-        if (this.#state.attached !== attached) {
+        const since = base.cursor()
+        const page = await attached.hub.changes(since, attached.signal)
+        // A reply that was cut takes the cursor back: the page is not all there is after it.
+        if (this.#state.attached !== attached || base.cursor() < since) {
           this.#mustCatchUp = true
           break
         }

@@ -2,10 +2,12 @@
 
 import { Refused } from '../errors.ts'
 import type { PlacedHead } from '../model/content.ts'
+import { MAX_LINE_BYTES } from '../rpc/framing.ts'
 import type { RpcMethod } from '../rpc/peer.ts'
 import { implement, PROTOCOL, toCoordinator } from '../rpc/contract.ts'
-import { toWireEntry, toWireHead, toWireOutcome, toWirePatch, toWirePlace } from '../rpc/wire.ts'
+import { toWireEntry, toWireHead, toWirePatch, toWirePlace } from '../rpc/wire.ts'
 import type { Coordinator } from './coordinator.ts'
+import { fitReply } from './fit-reply.ts'
 import type { RevisionFact } from './facts.ts'
 import { historyOf, logOf } from './facts.ts'
 import type { FolderHub } from './folder-hub.ts'
@@ -13,6 +15,8 @@ import type { Member } from './roster.ts'
 
 /** An answer must fit one message with room to spare. Bytes. */
 const ANSWER_BYTES = 700 * 1024
+/** Only an answer that does not fit at all is cut where what is left out has to be asked for: the message less what is around the answer. Bytes. */
+const REPLY_BYTES = MAX_LINE_BYTES - 4096
 
 /** What one connection is: nobody yet, a member after `mark_presence`, or a data connection after `attach`. */
 export interface Caller {
@@ -89,12 +93,7 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
     }),
     ack_push_file: implement(toCoordinator.ack_push_file, async ({ folder, proposals }) => {
       const reply = await hubOf(folder).propose(member().name, proposals, coordinator.signal)
-      return {
-        outcomes: reply.outcomes.map(toWireOutcome),
-        heads: reply.heads.map(toWireHead),
-        prev: reply.prev,
-        upTo: reply.upTo,
-      }
+      return fitReply(reply, REPLY_BYTES)
     }),
     pack: implement(toCoordinator.pack, ({ folder, wanted }) => ({
       places: hubOf(folder)

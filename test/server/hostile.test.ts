@@ -279,6 +279,41 @@ t.test('who wants to send more than there is room for is told so', async (t) => 
   t.match(await ask(1), { result: { answers: [0] } })
 })
 
+t.test('an answer longer than a message is cut, and what is left out can be asked for', async (t) => {
+  const { peer } = await asBob()
+  const paths = Array.from({ length: 5000 }, (_, n) => `${'x'.repeat(150)}${String(n)}`)
+  const prev = nodes.hub().journal.seq()
+  const put = (path: string) => [path, 0, fileEntry(''), 0]
+  for (let from = 0; from < paths.length; from += 1000) {
+    const proposals = paths.slice(from, from + 1000).map(put)
+    t.hasProp(await nodes.ask(peer, 'ack_push_file', { folder: 'docs', proposals }), 'result')
+  }
+  const { peer: carl, session } = await nodes.bare('carl')
+  await nodes.ask(carl, 'mark_presence', hello('carl'))
+  const proposals = paths.map((path) => [path, 0, null, 0])
+  const { result } = await nodes.ask(carl, 'ack_push_file', { folder: 'docs', proposals })
+  const reply = result as { outcomes: unknown[]; heads: unknown[][]; prev: number; upTo: number }
+  t.equal(reply.outcomes.length, paths.length)
+  t.ok(reply.heads.length < paths.length && reply.heads.length > 0, `${reply.heads.length} heads`)
+  t.equal(reply.prev, reply.upTo + 1)
+  t.ok(reply.upTo > prev)
+  await session[Symbol.asyncDispose]()
+  const heads = [...reply.heads]
+  for (let since = reply.upTo, more = true; more;) {
+    const page = await nodes.ask(peer, 'changes', { folder: 'docs', since, limit: 5000 })
+    const found = page.result as { heads: unknown[][]; upTo: number; more: boolean }
+    heads.push(...found.heads)
+    since = found.upTo
+    more = found.more
+  }
+  t.same(new Set(heads.map(([path]) => path)), new Set(paths))
+  const bases = new Map(heads.map(([path, seq]) => [path, seq]))
+  for (let from = 0; from < paths.length; from += 1000) {
+    const gone = paths.slice(from, from + 1000).map((path) => [path, bases.get(path), null, 0])
+    await nodes.ask(peer, 'ack_push_file', { folder: 'docs', proposals: gone })
+  }
+})
+
 t.test('one connection is one client: it says hello once', async (t) => {
   const { peer } = await nodes.bare('carl')
   t.hasProp(await nodes.ask(peer, 'mark_presence', hello('carl')), 'result')

@@ -21,6 +21,8 @@ export interface Moments {
   beforeRead?: () => void | Promise<void>
   /** An answer of its own to a proposal. */
   answer?: (proposal: Proposal) => Outcome | undefined
+  /** The reply as it is said. */
+  reply?: (reply: CommitReply) => CommitReply
 }
 
 export class MemoryHub implements Hub {
@@ -126,7 +128,8 @@ export class MemoryHub implements Hub {
     const outcomes = early.map((outcome): Outcome => outcome ?? late.shift() ?? { kind: 'need' })
     const others = batch.filter((_, index) => outcomes[index]?.kind !== 'accepted')
     if (upTo > prev) this.#tell({ prev, upTo, heads: taken.map(({ path }) => this.#placed(path)) })
-    return { outcomes, heads: others.map(({ proposal }) => this.#placed(proposal.path)), prev, upTo }
+    const reply = { outcomes, heads: others.map(({ proposal }) => this.#placed(proposal.path)), prev, upTo }
+    return this.moments.reply?.(reply) ?? reply
   }
 
   places(digests: readonly Digest[]) {
