@@ -2,6 +2,7 @@
 
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Clock } from '../daemon/clock.ts'
+import { shareArenas } from '../daemon/free-memory.ts'
 import type { Log } from '../daemon/log.ts'
 import { openMessageLog } from '../daemon/message-log.ts'
 import { notifySystemd } from '../daemon/notify-systemd.ts'
@@ -11,6 +12,7 @@ import { DiskLanes } from '../replica/disk-lanes.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { ControlMethods } from './control-contract.ts'
 import { serveControl } from './control-socket.ts'
+import { freeAtRest } from './free-at-rest.ts'
 import { runOnce } from './run-once.ts'
 
 export interface RunOptions {
@@ -43,6 +45,7 @@ export async function runDaemon(node: NodeConfig, options: RunOptions, signal: A
       hint: 'Ask it with "monitor status", or stop it first',
     })
   }
+  await shareArenas()
   using messageLog = openMessageLog(node.log.messagesFile, { clock })
   await using lanes = new DiskLanes()
   const parts = { node, lanes, clock, log, messageLog }
@@ -55,6 +58,7 @@ export async function runDaemon(node: NodeConfig, options: RunOptions, signal: A
     process.stdout.write(`ready role=${node.role} node=${node.node} ${facts.join(' ')}\n`)
     log.info('Ready', { role: node.role, node: node.node, ...role.facts })
     void notifySystemd('READY=1')
+    using _atRest = freeAtRest({ replicas: role.replicas, lanes, clock, log })
     await Promise.race([ended(signal), role.hopeless])
     void notifySystemd('STOPPING=1')
     log.info('Stopping')

@@ -1,9 +1,11 @@
 // The worker thread's side of a lane: does one job after the other.
 
 import { parentPort, workerData, type MessagePort, type Transferable } from 'node:worker_threads'
+import { collectGarbage } from './free-memory.ts'
 import { packError } from './job-error.ts'
 import {
   PART_WINDOW,
+  FREE_MEMORY,
   type FromWorker,
   type InputOf,
   type JobShapes,
@@ -46,7 +48,7 @@ export function serveJobs<Jobs extends JobShapes>(doers: JobDoers<Jobs>): void {
     rooms.set(id, room)
     const moved: Transferable[] = []
     try {
-      const doer = doers[kind as keyof Jobs] as
+      const doer = (kind === FREE_MEMORY ? collectGarbage : doers[kind as keyof Jobs]) as
         JobDoers<Record<string, { input: unknown; output: unknown; part: unknown }>>[string] | undefined
       if (doer === undefined) throw new Error(`No such job: ${kind}`)
       const isCancelled = () => Atomics.load(cancelled, 0) === id

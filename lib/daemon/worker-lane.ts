@@ -3,7 +3,16 @@
 import { Worker, type ResourceLimits, type Transferable } from 'node:worker_threads'
 import { systemClock, type Clock } from './clock.ts'
 import { unpackError } from './job-error.ts'
-import type { FromWorker, InputOf, JobShapes, LaneData, OutputOf, PartOf, ToWorker } from './worker-messages.ts'
+import {
+  FREE_MEMORY,
+  type FromWorker,
+  type InputOf,
+  type JobShapes,
+  type LaneData,
+  type OutputOf,
+  type PartOf,
+  type ToWorker,
+} from './worker-messages.ts'
 import { SyncError } from '../errors.ts'
 
 const IDLE_MS = 30_000
@@ -68,6 +77,25 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
     options: JobOptions<PartOf<Jobs[Kind]>>,
     signal: AbortSignal,
   ): Promise<OutputOf<Jobs[Kind]>> {
+    return this.#queueUp({ kind, input, options }, signal) as Promise<OutputOf<Jobs[Kind]>>
+  }
+
+  /** Has an idle thread give back what it no longer uses. */
+  async freeMemory(): Promise<void> {
+    if (this.#worker === undefined || this.load > 0) return
+    await this.#queueUp({ kind: FREE_MEMORY, input: undefined, options: {} }, new AbortController().signal)
+  }
+
+  /** Stops the thread. Jobs that wait or are being done fail. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    const left = this.#current === undefined ? this.#queue.splice(0) : [this.#current, ...this.#queue.splice(0)]
+    this.#current = undefined
+    for (const job of left) job.reject(new Error(`The lane "${this.#options.name}" was closed`))
+    await this.#stop()
+  }
+
+  #queueUp(what: Pick<Job, 'kind' | 'input' | 'options'>, signal: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new Error(`The lane "${this.#options.name}" is closed`)
       signal.throwIfAborted()
@@ -76,14 +104,12 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
         this.#drop(job, signal.reason)
       }
       const job: Job = {
+        ...what,
         id,
-        kind,
-        input,
-        options,
         parts: Promise.resolve(),
         resolve: (output) => {
           signal.removeEventListener('abort', abort)
-          resolve(output as OutputOf<Jobs[Kind]>)
+          resolve(output)
         },
         reject: (error) => {
           signal.removeEventListener('abort', abort)
@@ -94,15 +120,6 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
       this.#queue.push(job)
       this.#next()
     })
-  }
-
-  /** Stops the thread. Jobs that wait or are being done fail. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true
-    const left = this.#current === undefined ? this.#queue.splice(0) : [this.#current, ...this.#queue.splice(0)]
-    this.#current = undefined
-    for (const job of left) job.reject(new Error(`The lane "${this.#options.name}" was closed`))
-    await this.#stop()
   }
 
   #next(): void {

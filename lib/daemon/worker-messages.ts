@@ -30,5 +30,8 @@ export type FromWorker =
   | { readonly say: 'done'; readonly id: number; readonly output: unknown }
   | { readonly say: 'failed'; readonly id: number; readonly error: JobError }
 
+/** The job of every worker: giving back what its thread no longer uses. */
+export const FREE_MEMORY = 'free-memory'
+
 /** How many parts may be on their way before the worker waits for an acknowledgement. */
 export const PART_WINDOW = 4

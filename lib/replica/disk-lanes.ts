@@ -13,7 +13,7 @@ import type { Disk, Followed } from './ports.ts'
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : './disk-worker.js', import.meta.url)
 
 /** A worker's garbage is collected early: a scan makes much of it, and it would count as the program's memory. MiB. */
-const YOUNG = { maxYoungGenerationSizeMb: 16 }
+const YOUNG = { maxYoungGenerationSizeMb: 4 }
 
 /** Three worker threads shared by all folders of a process; the third, for what nobody waits for, runs only now and then. */
 export class DiskLanes implements AsyncDisposable {
@@ -65,6 +65,11 @@ export class DiskLanes implements AsyncDisposable {
   /** Makes an object from others; `false` when it does not come out right. */
   assemble(job: AssembleObject, signal: AbortSignal): Promise<boolean> {
     return this.#bulk.run('assembleObject', job, {}, signal)
+  }
+
+  /** Has the idle threads give back what they no longer use. */
+  async freeMemory(): Promise<void> {
+    await Promise.all([this.#quick, this.#bulk, this.#spare].map((lane) => lane.freeMemory()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,10 +9,13 @@ export interface TestJobs {
   count: { input: number; output: string; part: number }
   fail: { input: 'refused' | 'sync' | 'system' | 'text' | 'exit' | 'throw'; output: undefined }
   spin: { input: undefined; output: string }
+  /** Whether what an earlier call left lying about is gone. */
+  litter: { input: undefined; output: boolean }
   missing: { input: undefined; output: undefined }
 }
 
 let sent = 0
+let litter: WeakRef<object> | undefined
 
 serveJobs<Omit<TestJobs, 'missing'>>({
   double: (n) => n * 2,
@@ -28,6 +31,11 @@ serveJobs<Omit<TestJobs, 'missing'>>({
       sent++
     }
     return `sent ${String(sent)}`
+  },
+  litter: () => {
+    const isGone = litter?.deref() === undefined
+    litter = new WeakRef({})
+    return isGone
   },
   fail: (how) => {
     switch (how) {

@@ -124,6 +124,17 @@ t.test('an idle thread is stopped, and started again when needed', async (t) => 
   t.equal(await lane.run('double', 2, {}, never), 4)
 })
 
+t.test('an idle thread gives back what it no longer uses, and a sleeping one is left alone', async (t) => {
+  await using lane = openLane()
+  await lane.run('litter', undefined, {}, never)
+  await lane.freeMemory()
+  t.equal(await lane.run('litter', undefined, {}, never), true)
+  t.equal(await lane.run('litter', undefined, {}, never), false, 'not by itself')
+  await using asleep = new WorkerLane<TestJobs>(new URL('file:///nowhere/worker.js'), { name: 'asleep' })
+  await asleep.freeMemory()
+  await t.rejects(asleep.run('double', 1, {}, never), { code: 'WORKER_DIED' }, 'now it is started')
+})
+
 t.test('closing fails what is open and takes nothing more', async (t) => {
   const lane = openLane()
   const open = [lane.run('spin', undefined, {}, never), lane.run('double', 1, {}, never)]

@@ -1,0 +1,50 @@
+// Gives back to the system what the process no longer uses: garbage of V8, and free room of the C library.
+
+/**
+ * Collects all garbage of this thread and moves what is left together, so that whole pages become free; some 50 ms. Nothing in Node says so
+ * to V8 but the tools for developers, and a Node that was built without them keeps its garbage until it needs the room.
+ */
+export async function collectGarbage(): Promise<void> {
+  const inspector = await import('node:inspector/promises').catch(() => undefined)
+  if (inspector === undefined) return
+  const session = new inspector.Session()
+  session.connect()
+  try {
+    await session.post('HeapProfiler.collectGarbage')
+  } finally {
+    session.disconnect()
+  }
+}
+
+/**
+ * Returns free room of the C library to the system (malloc_trim(3)). `false` when there was none, or where the library cannot (musl).
+ */
+export async function trimFreeRoom(): Promise<boolean> {
+  return (await callLibc('malloc_trim', ['size_t'], [0])) === 1
+}
+
+const M_ARENA_MAX = -8
+/** Each thread would have one of its own, with free room of its own. */
+const ARENAS = 2
+
+/** Has all threads share a few pools of the C library's memory (mallopt(3)); early, before there are more. `false` where it cannot (musl). */
+export async function shareArenas(): Promise<boolean> {
+  return (await callLibc('mallopt', ['int', 'int'], [M_ARENA_MAX, ARENAS])) === 1
+}
+
+/** What the C library's `name` returns, an int; `undefined` when it has no such function. */
+async function callLibc(
+  name: string,
+  types: readonly string[],
+  values: readonly number[],
+): Promise<number | undefined> {
+  const { default: koffi } = await import('koffi')
+  const libc = koffi.load(null)
+  let call
+  try {
+    call = libc.func(name, 'int', [...types])
+  } catch {
+    return undefined
+  }
+  return Number(call(...values))
+}
