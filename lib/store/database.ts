@@ -38,7 +38,7 @@ export function openDatabase(file: string, schema: Schema, options: DatabaseOpti
   const database = new Database(file, connection, readOnly)
   try {
     database.exec(
-      `PRAGMA busy_timeout = 5000; PRAGMA synchronous = ${options.sync}; PRAGMA temp_store = memory; PRAGMA cache_size = -16000`,
+      `PRAGMA busy_timeout = 5000; PRAGMA synchronous = ${options.sync}; PRAGMA temp_store = memory; PRAGMA cache_size = -4000`,
     )
     bringUpToDate(database, schema, readOnly)
     return database
