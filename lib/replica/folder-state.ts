@@ -121,8 +121,9 @@ export class FolderState {
   takeHeads(heads: readonly PlacedHead[], upTo: Seq): void {
     this.parts.base.takeIncoming(heads, upTo)
     for (const { head } of heads) this.blocked.delete(head.path)
-    if (heads.length > FRESH) this.fresh = 'all'
-    else if (this.fresh !== 'all') for (const { head } of heads) this.fresh.add(head.path)
+    if (this.fresh === 'all') return
+    if (this.fresh.size + heads.length > FRESH) this.fresh = 'all'
+    else for (const { head } of heads) this.fresh.add(head.path)
   }
 
   /** The head of `path` could not be applied: it is let be for so long, or until a newer one comes. */
