@@ -174,9 +174,9 @@ export class Client implements AsyncDisposable {
         roundTripMs: Number(roundTripMs.toFixed(2)),
       })
       succeeded()
-      for (const { name, id, incarnation } of welcome.folders) {
+      for (const { name, ...agreement } of welcome.folders) {
         const hub = remoteHub({ folder: name, client: node.node, control, data, clockOffsetMs: offsetMs })
-        this.#replicas.get(name)?.attach(hub, { id, incarnation }, signal)
+        this.#replicas.get(name)?.attach(hub, agreement, signal)
       }
       this.#tried?.()
       const lost = await Promise.race([ssh.closed, control.closed.then(() => undefined), aborted(stop)])

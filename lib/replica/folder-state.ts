@@ -117,6 +117,13 @@ export class FolderState {
     if (this.changes.get(change.path) === change) this.changes.delete(change.path)
   }
 
+  bytesToPush(): number {
+    let bytes = 0
+    for (const change of this.changes.values())
+      if (change.kind === 'put' && change.print.kind === 'file') bytes += change.print.size
+    return bytes
+  }
+
   /** Takes heads that the coordinator told of; what was blocked on an older one may be tried again. */
   takeHeads(heads: readonly PlacedHead[], upTo: Seq): void {
     this.parts.base.takeIncoming(heads, upTo)

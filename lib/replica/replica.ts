@@ -9,6 +9,7 @@ import { ROOT } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
 import { FolderState, type ReplicaParts } from './folder-state.ts'
+import { FullComparison } from './full-comparison.ts'
 import { LocalSide } from './local-side.ts'
 import type { Hub, StartWatch, Watch } from './ports.ts'
 import type { Coming } from './prefetch.ts'
@@ -16,10 +17,11 @@ import { PullSide } from './pull-side.ts'
 import { PushSide } from './push-side.ts'
 import { rootTrouble } from './root-guard.ts'
 
-/** What the coordinator says of a folder: its id, and which life of its numbering this is. */
+/** What the coordinator says of a folder: its id, which life of its numbering this is, and the newest tombstone that it has forgotten. */
 export interface Agreement {
   readonly id: string
   readonly incarnation: string
+  readonly pruned: Seq
 }
 
 /** New heads: those after `prev` up to `upTo`, less what this replica proposed itself. */
@@ -60,6 +62,7 @@ export class Replica implements AsyncDisposable {
   #watch: Watch | undefined
   #catching: Promise<void> | undefined
   #mustCatchUp = false
+  #mustCompareAll = false
   #reported = ''
   #report: Disposable | undefined
 
@@ -136,6 +139,7 @@ export class Replica implements AsyncDisposable {
       if (readMarker(root).kind === 'none') writeMarker(root, agreement.id)
       base.setFolderId(agreement.id)
     }
+    this.#mustCompareAll = base.cursor() > 0 && base.cursor() < agreement.pruned
     this.#state.attached = { hub, signal }
     this.#state.caughtUp = false
     this.#state.blocked.clear()
@@ -220,7 +224,7 @@ export class Replica implements AsyncDisposable {
       state: this.#condition(pending),
       seq: base.cursor(),
       pending,
-      bytesPending: incoming.bytes + putBytes(state),
+      bytesPending: incoming.bytes + state.bytesToPush(),
       progress: { ...state.progress },
       problems,
     }
@@ -324,16 +328,19 @@ export class Replica implements AsyncDisposable {
       this.#mustCatchUp = false
       const attached = this.#state.attached
       if (attached === undefined) return
+      using all = this.#mustCompareAll ? new FullComparison(this.#state) : undefined
       for (let more = true; more;) {
-        const since = base.cursor()
+        const since = all?.upTo ?? base.cursor()
         const page = await attached.hub.changes(since, attached.signal)
         // A reply that was cut takes the cursor back: the page is not all there is after it.
-        if (this.#state.attached !== attached || base.cursor() < since) {
+        if (this.#state.attached !== attached || (all === undefined && base.cursor() < since)) {
           this.#mustCatchUp = true
           break
         }
-        this.#state.takeHeads(page.heads, page.upTo)
+        if (all === undefined) this.#state.takeHeads(page.heads, page.upTo)
+        else all.take(page)
         more = page.more
+        if (!more) this.#mustCompareAll = false
         this.#state.applyBell.ring()
         this.#state.changed()
       }
@@ -386,11 +393,4 @@ export class Replica implements AsyncDisposable {
       attached.hub.report({ cursor: seq, pending, state })
     })
   }
-}
-
-function putBytes(state: FolderState): number {
-  let bytes = 0
-  for (const change of state.changes.values())
-    if (change.kind === 'put' && change.print.kind === 'file') bytes += change.print.size
-  return bytes
 }

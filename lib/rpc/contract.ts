@@ -61,7 +61,7 @@ export const toCoordinator = {
       protocol: z.int(),
       node: z.string(),
       session: id,
-      folders: z.array(z.strictObject({ name: folder, id, incarnation: id, seq })),
+      folders: z.array(z.strictObject({ name: folder, id, incarnation: id, seq, pruned: seq })),
       refused: z.array(z.strictObject({ name: folder, reason: z.string() })),
     }),
   },

@@ -268,12 +268,12 @@ export class Coordinator implements AsyncDisposable {
           served.replica.rename(id)
         }
         if (incarnation === journal.incarnation() && cursor > journal.seq()) this.#renew(served, name)
-        journal.setCursor(
-          name,
-          incarnation === journal.incarnation() ? Math.min(cursor, journal.seq()) : 0,
-          clock.now(),
-        )
-        return [{ name: folder, id: journal.folderId(), incarnation: journal.incarnation(), seq: journal.seq() }]
+        const known = incarnation === journal.incarnation() ? Math.min(cursor, journal.seq()) : 0
+        // Both: what was noted of a connection that is only now being replaced must not count any more.
+        served.hub.noteCursor(name, known)
+        journal.setCursor(name, known, clock.now())
+        const agreement = { id: journal.folderId(), incarnation: journal.incarnation(), pruned: journal.pruned() }
+        return [{ name: folder, ...agreement, seq: journal.seq() }]
       }),
       refused: hello.folders
         .filter((folder) => !shared.has(folder.name))

@@ -51,7 +51,8 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     keepStaged: (staged) => staged === 'server' || folder.clients.includes(staged),
   })
   const join = (): void => {
-    replica.attach(localHub(hub), { id: journal.folderId(), incarnation: journal.incarnation() }, signal)
+    const agreement = { id: journal.folderId(), incarnation: journal.incarnation(), pruned: journal.pruned() }
+    replica.attach(localHub(hub), agreement, signal)
   }
   join()
   if (replica.status().state !== 'halted') {

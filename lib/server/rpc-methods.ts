@@ -33,7 +33,7 @@ export interface Hello {
 
 export interface Welcome {
   readonly session: string
-  readonly folders: readonly { name: string; id: string; incarnation: string; seq: number }[]
+  readonly folders: readonly { name: string; id: string; incarnation: string; seq: number; pruned: number }[]
   readonly refused: readonly { name: string; reason: string }[]
 }
 

@@ -32,6 +32,7 @@ import { RowFault, openDatabase } from './database.ts'
 import type { Database, DatabaseOptions, Schema } from './database.ts'
 import type { Row, Value } from './engine.ts'
 import { many, readMany } from './many.ts'
+import { Listing } from './listing.ts'
 import { RECIPE_TABLES, Recipes } from './recipes.ts'
 
 export type BaseOptions = Pick<DatabaseOptions, 'readOnly' | 'engine'>
@@ -309,6 +310,17 @@ export class Base {
       )
       if (dropped > 0) this.#waiting = undefined
     })
+  }
+
+  /** No head waits any more. */
+  dropAllIncoming(): void {
+    this.#db.run('DELETE FROM incoming')
+    this.#waiting = undefined
+  }
+
+  /** Begins a list of paths, one at a time, that the rows are compared with. */
+  list(): Listing {
+    return new Listing(this.#db)
   }
 
   /** Forgets every agreement: rows, waiting heads and cursor. Ids stay. One transaction. */

@@ -28,6 +28,7 @@ import {
 } from './journal-rows.ts'
 import type { KnownClient, StampedHead, Superseded } from './journal-rows.ts'
 import { JOURNAL_SCHEMA } from './journal-schema.ts'
+import { newestPruned, pruneTombstones } from './tombstones.ts'
 import { many, readMany } from './many.ts'
 
 /** What becomes true at once. `nowMs`: the coordinator's clock; from then on what it replaces counts as superseded; default: now. */
@@ -295,10 +296,12 @@ export class Journal {
 
   /** Removes tombstones up to Seq `upTo`; their revisions stay, superseded. Says how many. */
   pruneTombstones(upTo: Seq): number {
-    return this.transaction(() => {
-      this.#db.run(SUPERSEDE_TOMBSTONES, upTo)
-      return this.#db.run('DELETE FROM heads WHERE kind IS NULL AND seq <= ?', upTo)
-    })
+    return this.transaction(() => pruneTombstones(this.#db, upTo))
+  }
+
+  /** The newest tombstone that was ever removed: whose cursor is before it may have missed deletes. 0 at first. */
+  pruned(): Seq {
+    return newestPruned(this.#db)
   }
 
   client(name: string): KnownClient | undefined {
@@ -377,8 +380,6 @@ const SUPERSEDE = `UPDATE revisions SET superseded_ms = ?
   WHERE seq = (SELECT coalesce(prior_seq, seq) FROM heads WHERE parent = ? AND name = ?)`
 const SUPERSEDE_BURIED = `UPDATE revisions SET superseded_ms = ?
   WHERE seq IN (SELECT coalesce(prior_seq, seq) FROM heads WHERE kind IS NULL`
-const SUPERSEDE_TOMBSTONES = `UPDATE revisions SET superseded_ms = time_ms
-  WHERE seq IN (SELECT coalesce(prior_seq, seq) FROM heads WHERE kind IS NULL AND seq <= ?)`
 const SUPERSEDED = `SELECT seq, path, time_ms, superseded_ms, (SELECT count(*) FROM
     (SELECT 1 FROM revisions AS later WHERE later.path = revisions.path AND later.seq > revisions.seq LIMIT 10000)) AS rank
   FROM revisions WHERE superseded_ms IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?`

@@ -1,4 +1,5 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Journal } from '../../lib/store/journal.ts'
 import type { Revision } from '../../lib/model/revision.ts'
@@ -119,4 +120,30 @@ t.test('a coordinator whose folder is missing starts all the same', async (t) =>
   renameSync(`${nodes.server.at()}-away`, nodes.server.at())
   await nodes.startServer()
   await nodes.inStep()
+})
+
+t.test('a client from a backup older than forgotten tombstones brings no deleted file back', async (t) => {
+  const nodes = InProcess.open(t, { clients: ['ann', 'bob'] })
+  for (const name of ['stays', 'goes', 'd/goes too']) nodes.place('ann').put(name, name)
+  await nodes.start()
+  await nodes.inStep()
+  await nodes.stopClient('bob')
+  const { home } = nodes.place('bob')
+  // Node's own copy cuts the mtimes to milliseconds: every file would be an edit.
+  execFileSync('cp', ['-a', home, `${home}-backup`])
+  await nodes.startClient('bob')
+  nodes.place('ann').remove('goes')
+  nodes.place('ann').remove('d')
+  nodes.place('ann').put('new', 'new')
+  await nodes.inStep()
+  await nodes.eventually(() => nodes.coordinator.clients().every(({ behind }) => behind === 0))
+  await nodes.stopClient('bob')
+  await nodes.stopServer()
+  await nodes.startServer()
+  t.ok(nodes.hub().journal.pruned() > 0, 'everyone had passed the tombstones')
+  rmSync(home, { recursive: true })
+  renameSync(`${home}-backup`, home)
+  await nodes.startClient('bob')
+  await nodes.inStep()
+  t.same([...nodes.place('ann').tree().keys()].sort(), ['new', 'stays'])
 })

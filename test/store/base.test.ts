@@ -444,3 +444,38 @@ onEachEngine(t, 'a hundred thousand rows would take some 25 MB', (t, place) => {
   const bytesPerRow = statSync(place.file).size / rows.length
   t.ok(bytesPerRow < 280, `${Math.round(bytesPerRow)} bytes a row`)
 })
+
+onEachEngine(t, 'what is agreed on and was not listed is found, page by page, by byte-exact names', (t, place) => {
+  using base = open(place)
+  const names = ['a', 'a/b', 'a/b/c', 'A', 'é', 'e\u0301', 'x\ny']
+  base.put(names.map((name) => row(name, file(name))))
+  const found = (listed: readonly string[], limit: number): RelPath[] => {
+    using listing = base.list()
+    base.transaction(() => {
+      listing.add(listed.map(path))
+      listing.add(listed.map(path))
+    })
+    const all: RelPath[] = []
+    for (let page = listing.missing(undefined, limit); page.length > 0; page = listing.missing(all.at(-1), limit))
+      all.push(...page)
+    return all
+  }
+  for (const limit of [1, 2, 100]) {
+    t.same(
+      new Set(found(['a', 'A', 'é', 'not there'], limit)),
+      new Set(['a/b', 'a/b/c', 'e\u0301', 'x\ny']),
+      String(limit),
+    )
+    t.same(found(names, limit), [], 'a list begins empty')
+  }
+})
+
+onEachEngine(t, 'all that waits can be dropped at once', (t, place) => {
+  using base = open(place)
+  base.takeIncoming([waiting('a', 3), gone('b', 4)], 4)
+  t.equal(base.incomingCount().count, 2)
+  base.dropAllIncoming()
+  t.equal(base.incomingCount().count, 0)
+  t.equal(base.incoming(path('a')), undefined)
+  t.equal(base.cursor(), 4)
+})

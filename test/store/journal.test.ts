@@ -441,7 +441,13 @@ onEachEngine(t, 'tombstones that everyone has passed go, their revisions stay', 
     revision(3, 'a', undefined),
     revision(4, 'b', undefined),
   )
+  t.equal(journal.pruned(), 0)
+  t.equal(journal.pruneTombstones(2), 0)
+  t.equal(journal.pruned(), 0, 'none was removed')
   t.equal(journal.pruneTombstones(3), 1)
+  t.equal(journal.pruned(), 3)
+  t.equal(journal.pruneTombstones(3), 0)
+  t.equal(journal.pruned(), 3, 'and it is remembered')
   t.equal(journal.head(path('a')), undefined)
   t.equal(journal.head(path('b'))?.seq, 4)
   t.equal(journal.revisionsOf(path('a')).length, 2)

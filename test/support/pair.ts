@@ -128,7 +128,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
       })
       replica.attach(
         hubOf(name, traffic),
-        { id: journal.folderId(), incarnation: journal.incarnation() },
+        { id: journal.folderId(), incarnation: journal.incarnation(), pruned: journal.pruned() },
         joined.signal,
       )
     }

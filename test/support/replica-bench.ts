@@ -18,7 +18,7 @@ import { type MemoryHub } from './memory-hub.ts'
 
 const REST_MS = 10_000
 
-export const AGREED = { id: 'folder-1', incarnation: 'life-1' }
+export const AGREED = { id: 'folder-1', incarnation: 'life-1', pruned: 0 }
 
 export class ReplicaBench {
   readonly root: string
