@@ -20,6 +20,7 @@ import type { ContentPlace, PatchOp } from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { codeOf } from '../disk/trouble.ts'
+import type { KeptContent } from '../store/contents.ts'
 import type { Followed } from '../replica/ports.ts'
 import type { StagingWatch } from '../ssh/server/jail-files.ts'
 import type { ContentJobs, Slice } from './ports.ts'
@@ -33,6 +34,14 @@ const RESUME_OVERLAP = 4 * 1024 * 1024
 export interface HostPlace {
   readonly file: HostPath
   readonly offset: number
+}
+
+/** Contents that lie one after the other in a file. `at`: where in the run. Bytes. */
+interface Run {
+  readonly file: HostPath
+  readonly offset: number
+  length: number
+  readonly parts: { readonly content: KeptContent; readonly at: number }[]
 }
 
 export class ContentStore {
@@ -214,22 +223,30 @@ export class ContentStore {
       : { file: hostPath(`${this.#own}/objects/${sha256.slice(0, 2)}/${sha256}`), offset: 0 }
   }
 
-  /** Reads a small content whole. */
-  read(content: { sha256: Digest; size: number; place: ContentPlace }): Uint8Array {
-    const bytes = new Uint8Array(content.size)
-    if (content.sha256 === EMPTY_DIGEST) return bytes
-    const { file, offset } = this.hostPlace(content.sha256, content.place)
-    const fd = openOrRefuse(file, content.sha256)
-    try {
-      for (let at = 0; at < bytes.length;) {
-        const read = readSync(fd, bytes, at, bytes.length - at, offset + at)
-        if (read === 0) throw new Refused(`Cannot read content ${content.sha256}: it is cut short`, { status: 404 })
-        at += read
-      }
-      return bytes
-    } finally {
-      closeSync(fd)
+  /** Reads small contents whole: those that lie one after the other in a pack at once, and into the same memory. */
+  read(contents: readonly KeptContent[]): Uint8Array[] {
+    const bodies = new Map<KeptContent, Uint8Array>()
+    for (const run of this.#runsOf(contents)) {
+      const bytes = readSpan(run)
+      for (const { content, at } of run.parts) bodies.set(content, bytes.subarray(at, at + content.size))
     }
+    return contents.map((content) => bodies.get(content) ?? new Uint8Array(content.size))
+  }
+
+  #runsOf(contents: readonly KeptContent[]): Run[] {
+    const placed = contents
+      .filter(({ sha256 }) => sha256 !== EMPTY_DIGEST)
+      .map((content) => ({ content, ...this.hostPlace(content.sha256, content.place) }))
+      .sort((a, b) => (a.file === b.file ? a.offset - b.offset : a.file < b.file ? -1 : 1))
+    const runs: Run[] = []
+    for (const { content, file, offset } of placed) {
+      const last = runs.at(-1)
+      if (last?.file === file && last.offset + last.length === offset) {
+        last.parts.push({ content, at: last.length })
+        last.length += content.size
+      } else runs.push({ file, offset, length: content.size, parts: [{ content, at: 0 }] })
+    }
+    return runs
   }
 
   dropPack(pack: string): void {
@@ -250,11 +267,31 @@ function spaceAt(root: HostPath): Space {
   return { total: blocks * bsize, free: bavail * bsize }
 }
 
-function openOrRefuse(file: HostPath, sha256: Digest): number {
+function readSpan({ file, offset, length, parts }: Run): Uint8Array {
+  const bytes = new Uint8Array(length)
+  const fd = openOrRefuse(file, parts)
+  try {
+    for (let at = 0; at < length;) {
+      const read = readSync(fd, bytes, at, length - at, offset + at)
+      if (read === 0) throw new Refused(`Cannot read content ${cutAt(parts, at)}: it is cut short`, { status: 404 })
+      at += read
+    }
+    return bytes
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** The first content of a run that is not all there when only `length` bytes of it are. */
+function cutAt(parts: Run['parts'], length: number): string {
+  return parts.find(({ content, at }) => at + content.size > length)?.content.sha256 ?? ''
+}
+
+function openOrRefuse(file: HostPath, parts: Run['parts']): number {
   try {
     return openSync(file, 'r')
   } catch (cause) {
     if (codeOf(cause) !== 'ENOENT') throw cause
-    throw new Refused(`Cannot read content ${sha256}: it is not held`, { status: 404, cause })
+    throw new Refused(`Cannot read content ${cutAt(parts, 0)}: it is not held`, { status: 404, cause })
   }
 }

@@ -42,12 +42,11 @@ function localDepot({ store }: FolderHub): Depot {
       onBytes(size)
     },
     read: (contents, onBytes) =>
-      promised(() =>
-        contents.map((content) => {
-          onBytes(content.size)
-          return store.read(content)
-        }),
-      ),
+      promised(() => {
+        const bodies = store.read(contents)
+        onBytes(bodies.reduce((sum, bytes) => sum + bytes.length, 0))
+        return bodies
+      }),
     readFile: async (content, target, onBytes, signal) => {
       const { file, offset } = store.hostPlace(content.sha256, content.place)
       if (content.place.kind === 'object' && target.from === 0) {

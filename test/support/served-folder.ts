@@ -115,7 +115,8 @@ export class Served {
     const { sha256, size } = fileOf(text)
     const kept = this.hub.journal.place(sha256)
     if (kept === undefined) throw new Error(`the journal does not know the content of "${text.slice(0, 20)}"`)
-    return Buffer.from(this.hub.store.read({ sha256, size, place: kept.place })).toString()
+    const [bytes = ''] = this.hub.store.read([{ sha256, size, place: kept.place }])
+    return Buffer.from(bytes).toString()
   }
 
   /** Files in the folder's own directories `packs` and `objects`, and in `staging` with what is not a peer's. */

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
+import { hostPath } from '../../lib/model/path.ts'
+import { ContentStore } from '../../lib/server/content-store.ts'
+import type { KeptContent } from '../../lib/store/contents.ts'
+
+const texts = ['first', 'second', 'the third', '4']
+
+function digestOf(text: string): Digest {
+  return createHash('sha256').update(text).digest('hex') as Digest
+}
+
+/** A store with `texts` in the packs k1 and k2 each, and one object. */
+function filled(t: Test): {
+  store: ContentStore
+  root: string
+  packed: (pack: string) => KeptContent[]
+  object: KeptContent
+} {
+  const root = t.testdir()
+  const never = () => {
+    throw new Error('not asked for')
+  }
+  const store = new ContentStore(hostPath(root), { take: never, assemble: never, follow: never })
+  store.prepare(new Set())
+  for (const pack of ['k1', 'k2']) writeFileSync(`${root}/.systemsync/packs/${pack}`, texts.join(''))
+  const object: KeptContent = { sha256: digestOf('alone'), size: 5, place: { kind: 'object' } }
+  mkdirSync(`${root}/.systemsync/objects/${object.sha256.slice(0, 2)}`)
+  writeFileSync(store.hostPlace(object.sha256, object.place).file, 'alone')
+  const packed = (pack: string): KeptContent[] =>
+    texts.map((text, i) => {
+      const offset = texts.slice(0, i).join('').length
+      return { sha256: digestOf(text), size: text.length, place: { kind: 'pack', pack, offset } }
+    })
+  return { store, root, packed, object }
+}
+
+function asText(bodies: readonly Uint8Array[]): string[] {
+  return bodies.map((bytes) => Buffer.from(bytes).toString())
+}
+
+t.test('contents are read in the order asked for, wherever they lie', async (t) => {
+  const { store, packed, object } = filled(t)
+  const [a, b, c, d] = packed('k1')
+  const [e, f, g, h] = packed('k2')
+  const empty: KeptContent = { sha256: EMPTY_DIGEST, size: 0, place: { kind: 'object' } }
+  const asked = [d, e, b, empty, h, a, object, g, c, f].flatMap((one) => one ?? [])
+  t.same(asText(store.read(asked)), [
+    '4',
+    'first',
+    'second',
+    '',
+    '4',
+    'first',
+    'alone',
+    'the third',
+    'the third',
+    'second',
+  ])
+  t.same(asText(store.read([a, c].flatMap((one) => one ?? []))), ['first', 'the third'], 'with a gap between them')
+  t.same(store.read([]), [])
+})
+
+t.test('what lies together comes in one piece of memory, and in no more than that', async (t) => {
+  const { store, packed } = filled(t)
+  const bodies = store.read(packed('k1'))
+  const buffers = new Set(bodies.map((bytes) => bytes.buffer))
+  t.equal(buffers.size, 1)
+  t.equal(bodies[0]?.buffer.byteLength, texts.join('').length)
+})
+
+t.test('a content that is cut short, or not held, is refused by its name', async (t) => {
+  const { store, root, packed, object } = filled(t)
+  truncateSync(`${root}/.systemsync/packs/k1`, 'firstsecondth'.length)
+  t.same(asText(store.read(packed('k1').slice(0, 2))), ['first', 'second'])
+  t.throws(() => store.read(packed('k1')), {
+    status: 404,
+    message: `content ${digestOf('the third')}: it is cut short`,
+  })
+  t.throws(() => store.read(packed('k9').slice(1)), {
+    status: 404,
+    message: `content ${digestOf('second')}: it is not held`,
+  })
+  t.same(asText(store.read([object])), ['alone'])
+})
