@@ -43,8 +43,9 @@ export interface DiskJobs {
   assemble: { input: { at: Place; assembly: Assembly }; output: Digest | undefined }
   assembleObject: { input: AssembleObject; output: boolean }
   hashLate: { input: { place: HostPath }; output: Digest }
+  hashStaged: { input: { place: HostPath }; output: Digest }
   follow: { input: { key: string; place: HostPath; end: number }; output: undefined }
-  followed: { input: { key: string; place: HostPath }; output: Digest }
+  followed: { input: { key: string; place: HostPath }; output: Digest | undefined }
   unfollow: { input: { key: string }; output: undefined }
   take: { input: TakeStaged; output: boolean[] }
   apply: { input: { at: Place; steps: readonly WriteStep[] }; output: WriteResult[] }
@@ -196,6 +197,10 @@ export function hashLate({ place }: DiskJobs['hashLate']['input']): Digest {
   return digestOfFile(place)
 }
 
+export function hashStaged({ place }: DiskJobs['hashStaged']['input']): Digest {
+  return digestOfFile(place)
+}
+
 export function follow(hands: Hands, { key, place, end }: DiskJobs['follow']['input']): undefined {
   let file = hands.followed.get(key)
   if (file === undefined) {
@@ -205,11 +210,11 @@ export function follow(hands: Hands, { key, place, end }: DiskJobs['follow']['in
   file.reach(end)
 }
 
-/** A file that was not followed in this thread, or is another one by now, is hashed anew. */
-export function followed(hands: Hands, { key, place }: DiskJobs['followed']['input']): Digest {
+/** `undefined` when it was not followed in this thread, or another file stands there now. */
+export function followed(hands: Hands, { key, place }: DiskJobs['followed']['input']): Digest | undefined {
   using known = hands.followed.get(key)
   hands.followed.delete(key)
-  return known?.isAt(place) === true ? known.finish() : digestOfFile(place)
+  return known?.isAt(place) === true ? known.finish() : undefined
 }
 
 export function unfollow(hands: Hands, { key }: DiskJobs['unfollow']['input']): undefined {

@@ -47,11 +47,13 @@ export class DiskLanes implements AsyncDisposable {
   /** Follows a file of any folder while it is written. */
   follow(place: HostPath): Followed {
     const quick = this.#quick
+    const bulk = this.#bulk
     const never = new AbortController().signal
     const lane: FollowLane = {
       follow: (job) => quick.run('follow', job, {}, never),
       followed: (job, signal) => quick.run('followed', job, {}, signal),
       unfollow: (job) => quick.run('unfollow', job, {}, never),
+      hash: (job, signal) => bulk.run('hashStaged', job, {}, signal),
     }
     return new Following(lane, String(this.#followed++), place)
   }

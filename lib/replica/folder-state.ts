@@ -87,7 +87,7 @@ export class FolderState {
     this.prefetches = new Prefetches(parts, (name) => {
       this.leftovers.await(name)
     })
-    this.leftovers = new Leftovers(parts, this.prefetches)
+    this.leftovers = new Leftovers(parts, this.prefetches, () => this.halted !== undefined)
   }
 
   /** Calls `listener` whenever something may have changed, until disposed. */

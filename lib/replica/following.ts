@@ -10,9 +10,11 @@ const STEP = 8 * 1024 * 1024
 /** Where the hashing is done; `key` names the file from its first job on. */
 export interface FollowLane {
   follow(job: { key: string; place: HostPath; end: number }): Promise<void>
-  /** SHA-256 of the file at `place`, which may have been followed at another one. */
-  followed(job: { key: string; place: HostPath }, signal: AbortSignal): Promise<Digest>
+  /** SHA-256 of the file at `place`, which may have been followed at another one; `undefined` when it is not followed any more. */
+  followed(job: { key: string; place: HostPath }, signal: AbortSignal): Promise<Digest | undefined>
   unfollow(job: { key: string }): Promise<void>
+  /** SHA-256 of a file that was not followed: it takes as long as reading it, and nobody waits behind it. */
+  hash(job: { place: HostPath }, signal: AbortSignal): Promise<Digest>
 }
 
 export class Following implements Followed {
@@ -40,11 +42,16 @@ export class Following implements Followed {
   }
 
   async digest(place: HostPath, signal: AbortSignal): Promise<Digest> {
+    // In steps to the end: whoever else uses the lane comes in between.
+    while (!this.#isStale && this.#asked < this.#whole) {
+      signal.throwIfAborted()
+      this.#next(1)
+      await this.#job
+    }
     this.#isOver = true
     await this.#job
-    if (this.#isStale) await this.#lane.unfollow({ key: this.#key })
-    this.#asked = 0
-    return await this.#lane.followed({ key: this.#key, place }, signal)
+    const found = this.#isStale ? undefined : await this.#lane.followed({ key: this.#key, place }, signal)
+    return found ?? (await this.#lane.hash({ place }, signal))
   }
 
   [Symbol.dispose](): void {
@@ -52,11 +59,11 @@ export class Following implements Followed {
     if (this.#asked > 0) void this.#lane.unfollow({ key: this.#key }).catch(() => undefined)
   }
 
-  #next(): void {
-    if (this.#isOver || this.#isStale || this.#job !== undefined || this.#whole - this.#asked < STEP) return
-    this.#asked = this.#whole
+  #next(least = STEP): void {
+    if (this.#isOver || this.#isStale || this.#job !== undefined || this.#whole - this.#asked < least) return
+    this.#asked = Math.min(this.#whole, this.#asked + STEP)
     this.#job = this.#lane
-      .follow({ key: this.#key, place: this.#place, end: this.#whole })
+      .follow({ key: this.#key, place: this.#place, end: this.#asked })
       // What could not be hashed now is hashed, or fails, at the end.
       .catch(() => undefined)
       .finally(() => {

@@ -2,34 +2,40 @@
 
 import { cleanStaging } from '../disk/staged-file.ts'
 import { PACKED_MAX } from '../model/content.ts'
+import type { Digest } from '../model/digest.ts'
 import type { RelPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import type { Prefetches } from './prefetch.ts'
+import { isLargeName, largeName } from './stage-large.ts'
 
 /** After a start or a reconnect, what nobody asked for so long is not wanted any more. */
-const WAIT_MS = 30_000
+const WAIT_MS = 600_000
 const PAGE = 5000
 
 export class Leftovers implements Disposable {
   readonly #parts: ReplicaParts
   readonly #prefetches: Pick<Prefetches, 'isUsing'>
+  readonly #isHalted: () => boolean
   /** Something may lie in staging that is not in use. */
   #mayBe = false
   /** Names of those whose sender may still be heard of. */
   readonly #awaited = new Set<string>()
   #timer: Disposable | undefined
 
-  constructor(parts: ReplicaParts, prefetches: Pick<Prefetches, 'isUsing'>) {
+  /** `isHalted`: whether what stands at the root may be another folder. */
+  constructor(parts: ReplicaParts, prefetches: Pick<Prefetches, 'isUsing'>, isHalted: () => boolean) {
     this.#parts = parts
     this.#prefetches = prefetches
+    this.#isHalted = isHalted
   }
 
   /** The folder is opened: what an earlier life left is removed, but for large contents. */
   opened(): void {
     const { root, base, keepStaged } = this.#parts
-    const wanted = new Set(largeIncoming(base).map((sha256) => `o-${sha256}`))
+    const wanted = new Set(largeIncoming(base).map(largeName))
+    this.#mayBe = true
     cleanStaging(root, (name) => {
-      if (!name.startsWith('o-')) return keepStaged(name)
+      if (!isLargeName(name)) return keepStaged(name)
       if (!wanted.has(name)) this.#awaited.add(name)
       return true
     })
@@ -43,6 +49,12 @@ export class Leftovers implements Disposable {
   /** What was under way when the process or the link ended may be gone on with over the next link. */
   await(name: string): void {
     this.#awaited.add(name)
+  }
+
+  /** The link is gone: nothing is litter before the next one has told all. */
+  detached(): void {
+    this.#timer?.[Symbol.dispose]()
+    this.#timer = undefined
   }
 
   /** All is known again: what is not asked for soon is litter. */
@@ -59,10 +71,20 @@ export class Leftovers implements Disposable {
 
   /** Removes what is neither in use nor awaited, once no head waits. Cheap when there is nothing. */
   tidy(): void {
-    if (!this.#mayBe || this.#parts.base.incomingCount().count > 0) return
+    if (!this.#mayBe || this.#isHalted()) return
+    try {
+      if (this.#parts.base.incomingCount().count === 0) this.#remove()
+    } catch (error) {
+      // A disk that cannot be read now is told of by the guard of the root.
+      const { log, name } = this.#parts
+      log.debug(`Cannot tidy staging: ${String(error)}`, { folder: name })
+    }
+  }
+
+  #remove(): void {
     this.#mayBe = false
     cleanStaging(this.#parts.root, (name) => {
-      if (!name.startsWith('o-') || this.#awaited.has(name)) return true
+      if (!isLargeName(name) || this.#awaited.has(name)) return true
       const isUsed = this.#prefetches.isUsing(name)
       this.#mayBe ||= isUsed
       return isUsed
@@ -75,8 +97,8 @@ export class Leftovers implements Disposable {
 }
 
 /** Large contents that wait to be fetched: what is staged of them is of use. */
-function largeIncoming(base: ReplicaParts['base']): string[] {
-  const found: string[] = []
+function largeIncoming(base: ReplicaParts['base']): Digest[] {
+  const found: Digest[] = []
   for (let after: RelPath | undefined; ;) {
     const page = base.incomingAfter(after, PAGE)
     for (const { head } of page) {

@@ -4,7 +4,7 @@ import { SyncError } from '../errors.ts'
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import type { Digest } from '../model/digest.ts'
 import { Bell } from './bell.ts'
-import { stageLarge } from './stage-large.ts'
+import { largeName as nameOf, stageLarge } from './stage-large.ts'
 import type { Attached, ReplicaParts } from './folder-state.ts'
 import type { Followed } from './ports.ts'
 
@@ -26,7 +26,7 @@ const LANES = 2
 /** So much is read at a time: whoever takes over waits for no more. Bytes. */
 const PIECE = 16 * 1024 * 1024
 /** What does not grow for so long, and is not committed, is given up: nothing is left of it. */
-const IDLE_MS = 60_000
+const IDLE_MS = 600_000
 
 interface Fetch {
   readonly coming: { size: number; end: number }
@@ -46,6 +46,8 @@ export class Prefetches {
   readonly #idleMs: number
   readonly #fetches = new Map<Digest, Fetch>()
   readonly #taken = new Set<Digest>()
+  /** Contents of files here that are being pushed. */
+  readonly #own = new Set<Digest>()
 
   /** `onLeft` is told of staged files that are left for the next link. */
   constructor(parts: ReplicaParts, onLeft: (name: string) => void, idleMs = IDLE_MS) {
@@ -56,7 +58,7 @@ export class Prefetches {
 
   /** Hears that a content comes, or that more of it can be read. A hint: it may be ignored. */
   hear({ sha256, size, end }: Coming, attached: Attached): void {
-    if (this.#taken.has(sha256)) return
+    if (this.#taken.has(sha256) || this.#own.has(sha256)) return
     const known = this.#fetches.get(sha256)
     if (known !== undefined) {
       known.coming.end = end
@@ -81,6 +83,17 @@ export class Prefetches {
     fetch.isWanted = true
     fetch.bell.ring()
     return await fetch.done
+  }
+
+  /** A file here has this content and is being pushed: it need not be fetched. */
+  own(sha256: Digest): Disposable {
+    this.#own.add(sha256)
+    const fetch = this.#fetches.get(sha256)
+    if (fetch !== undefined) {
+      fetch.coming.end = 0
+      fetch.bell.ring()
+    }
+    return { [Symbol.dispose]: () => void this.#own.delete(sha256) }
   }
 
   /** What was taken is in its place, or given up for now. */
@@ -111,7 +124,7 @@ export class Prefetches {
     } catch (error) {
       // What came may be gone on with by the next link.
       isLeft = attached.signal.aborted || this.#isWanted(sha256)
-      if (isLeft) this.#onLeft(nameOf(sha256))
+      if (attached.signal.aborted) this.#onLeft(nameOf(sha256))
       if (this.#isWanted(sha256) || !(error instanceof SyncError || attached.signal.aborted)) throw error
       log.debug(`Gave up fetching ${sha256} ahead: ${String(error)}`, { folder: name })
       return undefined
@@ -139,7 +152,7 @@ export class Prefetches {
     }
     while (!this.#isWanted(sha256)) {
       if (coming.end === 0) return undefined
-      const to = Math.min(coming.end, at + PIECE)
+      const to = Math.min(coming.end, coming.size, at + PIECE)
       if (canRead && to > at) {
         canRead = await hub.depot.readComing({ sha256 }, { place, from: at, to }, onBytes, signal)
         continue
@@ -149,8 +162,4 @@ export class Prefetches {
     }
     return at
   }
-}
-
-function nameOf(sha256: Digest): string {
-  return `o-${sha256}`
 }

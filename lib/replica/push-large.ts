@@ -37,6 +37,8 @@ export async function pushLarge(
   const ready = reader.decide(change, fileEntry(change, hashed.sha256), hub)
   if (ready === undefined) return
   const content = { sha256: hashed.sha256, size: change.print.size }
+  using pushed = state.prefetches.own(hashed.sha256)
+  void pushed
   const [holding] = await hub.holdings([content], signal)
   let source: Source = { kind: 'held' }
   if (holding?.kind === 'go') {

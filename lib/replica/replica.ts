@@ -297,6 +297,7 @@ export class Replica implements AsyncDisposable {
     if (this.#state.attached?.signal !== signal) return
     this.#state.attached = undefined
     this.#state.caughtUp = false
+    this.#state.leftovers.detached()
     this.#state.wakeAll()
   }
 

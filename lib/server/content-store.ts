@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -105,7 +106,10 @@ export class ContentStore {
   /** Removes what peers staged before `beforeMs` (since 1970) and never came back to. */
   discardOlder(beforeMs: number): void {
     for (const peer of readdirSync(`${this.#own}/staging`, { withFileTypes: true })) {
-      if (!peer.isDirectory()) continue
+      if (!peer.isDirectory()) {
+        this.#discardWork(peer.name, beforeMs)
+        continue
+      }
       for (const name of readdirSync(`${this.#own}/staging/${peer.name}`)) {
         const place = this.#staged(peer.name, name)
         const found = lstatSync(place, { throwIfNoEntry: false })
@@ -114,6 +118,14 @@ export class ContentStore {
         rmSync(place, { force: true, recursive: true })
       }
     }
+  }
+
+  /** Removes what the coordinator itself was working on and never ended. */
+  #discardWork(name: string, beforeMs: number): void {
+    if (!/^(take|make)-[0-9a-f]{24}$/.test(name)) return
+    const place = `${this.#own}/staging/${name}`
+    const found = lstatSync(place, { throwIfNoEntry: false })
+    if (found !== undefined && found.mtimeMs < beforeMs) rmSync(place, { force: true })
   }
 
   /** How many bytes of a content `peer` has staged already. */
@@ -139,7 +151,8 @@ export class ContentStore {
     if (seized === undefined) return { pack: undefined, good: slices.map(() => false) }
     seized.followed?.[Symbol.dispose]()
     const { place } = seized
-    const good = await this.#jobs.take({ place, target: hostPath(`${this.#own}/packs/${pack}`), slices }, signal)
+    const target = hostPath(`${this.#own}/packs/${pack}`)
+    const good = await this.#orGiveBack(peer, name, place, () => this.#jobs.take({ place, target, slices }, signal))
     return { pack: good.includes(true) ? pack : undefined, good }
   }
 
@@ -150,16 +163,19 @@ export class ContentStore {
     content: { sha256: Digest; size: number },
     signal: AbortSignal,
   ): Promise<boolean> {
+    const dir = `${this.#own}/objects/${content.sha256.slice(0, 2)}`
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
     const seized = await this.#seize(peer, name)
     if (seized === undefined) return false
     const { place } = seized
     using followed = seized.followed
-    const found = await followed?.digest(place, signal)
-    const dir = `${this.#own}/objects/${content.sha256.slice(0, 2)}`
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    // What could not be hashed while it came is hashed when it is taken.
+    const found = await followed?.digest(place, signal).catch(() => undefined)
     const target = hostPath(`${dir}/${content.sha256}`)
     const slices = [{ ...content, offset: 0 }]
-    const [good] = await this.#jobs.take({ place, target, slices, whole: true, found }, signal)
+    const [good] = await this.#orGiveBack(peer, name, place, () =>
+      this.#jobs.take({ place, target, slices, whole: true, found }, signal),
+    )
     if (good !== true) this.uploads.refused(peer, content.sha256)
     return good === true
   }
@@ -185,7 +201,17 @@ export class ContentStore {
       if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
       throw error
     }
-    return { place, followed: await this.uploads.taken(staged) }
+    return { place, followed: await this.uploads.taken(place) }
+  }
+
+  /** Takes a seized file; when that fails, its owner finds it in its staging again, and need not send it anew. */
+  async #orGiveBack<T>(peer: string, name: string, place: HostPath, take: () => Promise<T>): Promise<T> {
+    try {
+      return await take()
+    } catch (error) {
+      if (existsSync(place)) renameSync(place, this.#staged(peer, name))
+      throw error
+    }
   }
 
   /**

@@ -169,6 +169,11 @@ export class FolderHub {
       (sourced): Outcome =>
         early.get(sourced) ?? late.get(sourced) ?? { kind: 'refused', status: 500, reason: 'no outcome' },
     )
+    batch.forEach(({ proposal: { entry }, source }, index) => {
+      const kind = outcomes[index]?.kind
+      if (source.kind !== 'staged' || entry?.kind !== 'file' || kind === 'accepted' || kind === 'duplicate') return
+      this.store.uploads.refused(peer, entry.sha256)
+    })
     return { ...reply, outcomes }
   }
 

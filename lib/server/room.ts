@@ -37,18 +37,13 @@ export class Room {
   /** As `watch`; a write below the floor fails as on a full disk. */
   guard(watch: StagingWatch): StagingWatch {
     return {
-      opened: (place, isEmpty) => {
-        const file = watch.opened(place, isEmpty)
+      opened: (opened) => {
+        const file = watch.opened(opened)
         return {
+          ...file,
           began: (position) => {
             this.#demandForWrite()
             file.began(position)
-          },
-          ended: (end) => {
-            file.ended(end)
-          },
-          resized: () => {
-            file.resized()
           },
         }
       },

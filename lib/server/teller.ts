@@ -43,6 +43,8 @@ export class Teller {
   /** Says it after all news: an older hint of the same content that still waits is dropped. */
   hint(folder: string, coming: ComingHint): void {
     this.#hints.set(`${folder}/${coming.sha256}`, { folder, coming })
+    const [oldest] = this.#hints.keys()
+    if (this.#hints.size > WAITING_MAX && oldest !== undefined) this.#hints.delete(oldest)
     if (!this.#isTelling) void this.#tellAll()
   }
 

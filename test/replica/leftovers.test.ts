@@ -1,12 +1,16 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { systemClock, type Clock } from '../../lib/daemon/clock.ts'
+import { silentLog } from '../../lib/daemon/log.ts'
 import { makeOwnDirs } from '../../lib/disk/own-dir.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import { Leftovers } from '../../lib/replica/leftovers.ts'
 import type { ReplicaParts } from '../../lib/replica/folder-state.ts'
 import { Base } from '../../lib/store/base.ts'
 import { file, head, rel } from '../support/builders.ts'
+
+const ONE = `o-${'1'.repeat(64)}`
+const TWO = `o-${'2'.repeat(64)}`
 
 function folder(t: Test) {
   const root = hostPath(t.testdir({ folder: {} }) + '/folder')
@@ -24,24 +28,44 @@ function folder(t: Test) {
       return { [Symbol.dispose]: () => void timers.splice(timers.indexOf(run), 1) }
     },
   }
-  const parts = { root, base, clock, keepStaged: (name: string) => name === 'ann' } as unknown as ReplicaParts
-  const leftovers = new Leftovers(parts, { isUsing: (name) => used.has(name) })
+  const parts = {
+    root,
+    base,
+    clock,
+    keepStaged: (name: string) => /^(ann|o-brien)$/.test(name),
+    log: silentLog,
+    name: 'docs',
+  } as unknown as ReplicaParts
+  let isHalted = false
+  const leftovers = new Leftovers(parts, { isUsing: (name) => used.has(name) }, () => isHalted)
+  const halt = (): void => {
+    isHalted = true
+  }
   const stage = (...names: string[]): void => {
     for (const name of names) writeFileSync(`${root}/.systemsync/staging/${name}`, 'x')
   }
-  return { base, leftovers, used, stage, timers, staged: () => readdirSync(`${root}/.systemsync/staging`).sort() }
+  return {
+    root,
+    halt,
+    base,
+    leftovers,
+    used,
+    stage,
+    timers,
+    staged: () => readdirSync(`${root}/.systemsync/staging`).sort(),
+  }
 }
 
 t.test(
   'at the start all goes but what is not ours and what may be gone on with; that, too, when nobody asks for it',
   (t) => {
     const { leftovers, stage, staged, timers } = folder(t)
-    stage('ann', 'write-1', 'o-1')
+    stage('ann', 'write-1', ONE)
     leftovers.opened()
-    t.same(staged(), ['ann', 'o-1'])
+    t.same(staged(), ['ann', ONE])
     leftovers.begun()
     leftovers.tidy()
-    t.same(staged(), ['ann', 'o-1'], 'it is waited for')
+    t.same(staged(), ['ann', ONE], 'it is waited for')
     leftovers.caughtUp()
     timers[0]?.()
     t.same(staged(), ['ann'])
@@ -52,19 +76,61 @@ t.test(
 t.test('what a fetch left goes as soon as no head waits and it is not in use', (t) => {
   const { base, leftovers, used, stage, staged } = folder(t)
   leftovers.opened()
-  stage('o-1', 'o-2')
+  stage(ONE, TWO)
   leftovers.tidy()
-  t.same(staged(), ['o-1', 'o-2'], 'nothing was begun')
+  t.same(staged(), [], 'nothing waits')
+  stage(ONE, TWO)
+  leftovers.tidy()
+  t.same(staged(), [ONE, TWO], 'nothing was begun')
   leftovers.begun()
   base.takeIncoming([{ head: head('big', 1, file(1)), place: undefined }], 1)
   leftovers.tidy()
-  t.same(staged(), ['o-1', 'o-2'], 'a head waits, for one of them perhaps')
+  t.same(staged(), [ONE, TWO], 'a head waits, for one of them perhaps')
   base.dropIncomings([{ path: rel('big'), seq: 1 }])
-  used.add('o-2')
+  used.add(TWO)
   leftovers.tidy()
-  t.same(staged(), ['o-2'])
+  t.same(staged(), [TWO])
   used.clear()
   leftovers.tidy()
   t.same(staged(), [])
+  t.end()
+})
+
+t.test('a client whose name looks like a content keeps its staging', (t) => {
+  const { leftovers, stage, staged } = folder(t)
+  stage('o-brien')
+  leftovers.opened()
+  leftovers.begun()
+  leftovers.tidy()
+  t.same(staged(), ['o-brien'])
+  t.end()
+})
+
+t.test('a link that goes again before the wait is over keeps what it left', (t) => {
+  const { leftovers, stage, staged, timers } = folder(t)
+  stage(ONE)
+  leftovers.opened()
+  leftovers.caughtUp()
+  leftovers.detached()
+  t.same(timers, [])
+  leftovers.tidy()
+  t.same(staged(), [ONE])
+  t.end()
+})
+
+t.test('where another folder may stand, or the disk cannot be read, nothing is removed and nothing breaks', (t) => {
+  const { root, leftovers, stage, staged, timers, halt } = folder(t)
+  stage(ONE)
+  leftovers.opened()
+  leftovers.caughtUp()
+  renameSync(`${root}/.systemsync/staging`, `${root}/elsewhere`)
+  writeFileSync(`${root}/.systemsync/staging`, 'no directory')
+  timers[0]?.()
+  rmSync(`${root}/.systemsync/staging`)
+  renameSync(`${root}/elsewhere`, `${root}/.systemsync/staging`)
+  halt()
+  leftovers.begun()
+  leftovers.tidy()
+  t.same(staged(), [ONE])
   t.end()
 })

@@ -132,6 +132,7 @@ t.test('what was fetched ahead when the link broke is gone on with over the next
   await nodes.stopClient('bob')
   const before = statSync(`${staging('bob')}/o-${ann.hex}`)
   await nodes.startClient('bob')
+  await nodes.inStep(['server', 'bob'])
   await ann.send(HALF, SIZE)
   await nodes.eventually(() => ahead(ann.hex) > HALF || `${ahead(ann.hex)} bytes are there`)
   t.equal(statSync(`${staging('bob')}/o-${ann.hex}`).ino, before.ino)

@@ -30,13 +30,23 @@ export interface WriteWatch {
   ended(end: number | undefined): void
   /** The file was cut or stretched. */
   resized(): void
+  /** The handle is closed: nothing more is written through it. */
+  closed(): void
+}
+
+/** A file that was opened for writing. `isNew`: this made it. `isCut`: this emptied it. */
+export interface OpenedFile {
+  readonly place: string
+  readonly dev: number
+  readonly ino: number
+  readonly isNew: boolean
+  readonly isCut: boolean
 }
 
 /** Is told of what happens to files in staging. */
 export interface StagingWatch {
-  /** `isEmpty`: there is nothing in it yet. */
-  opened(place: string, isEmpty: boolean): WriteWatch
-  /** The file was removed or has another name now. */
+  opened(file: OpenedFile): WriteWatch
+  /** The file is removed or gets another name. */
   forget(place: string): void
 }
 
@@ -67,9 +77,10 @@ export function openForWriting(
 ): WriteHandle {
   const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC } = fs.constants
   const flags = O_WRONLY | (how.create ? O_CREAT : 0) | (how.exclusive ? O_EXCL : 0) | (how.truncate ? O_TRUNC : 0)
+  const isNew = fs.lstatSync(place, { throwIfNoEntry: false }) === undefined
   const fd = openRegular(place, flags)
-  const { ino, dev, size } = fs.fstatSync(fd)
-  const watched = watch?.opened(place, size === 0)
+  const { ino, dev } = fs.fstatSync(fd)
+  const watched = watch?.opened({ place, dev, ino, isNew, isCut: how.truncate })
   // What was renamed out of staging is about to be verified and committed: a handle kept open must not reach it any more.
   const demand = () => {
     demandAccess()
@@ -90,6 +101,7 @@ export function openForWriting(
     stat: () => attrsOf(fs.fstatSync(fd)),
     close: () => {
       fs.closeSync(fd)
+      watched?.closed()
     },
   }
 }

@@ -50,19 +50,19 @@ export function jail(view: JailView): SftpTree {
     },
     remove: (names) => {
       const place = placeToWrite(resolve(view, names), false)
-      unlinkSync(place)
       view.watch?.(names[0] ?? '')?.forget(place)
+      unlinkSync(place)
     },
     rename: (from, to, { replace }) => {
       const source = placeToWrite(resolve(view, from), false)
       const target = placeToWrite(resolve(view, to), false)
+      view.watch?.(from[0] ?? '')?.forget(source)
+      view.watch?.(to[0] ?? '')?.forget(target)
       if (replace) renameSync(source, target)
       else {
         linkSync(source, target) // Fails when the target exists; a rename would replace it.
         unlinkSync(source)
       }
-      view.watch?.(from[0] ?? '')?.forget(source)
-      view.watch?.(to[0] ?? '')?.forget(target)
     },
     makeDirectory: denied,
     removeDirectory: denied,
