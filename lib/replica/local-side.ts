@@ -206,6 +206,8 @@ export class LocalSide {
     }
     if (seen === undefined && row === undefined) {
       state.changes.delete(path)
+      // What is being pushed will be in the base by and by, and then is gone.
+      if (state.busy.has(path)) this.lookLater(path)
       if (odd === undefined) state.solved(path)
       else state.problem(odd)
       return

@@ -45,6 +45,21 @@ t.test('an edit during its own push is not lost', async (t) => {
   t.same(hub.journal.collisions, [])
 })
 
+t.test('a file that is deleted during its first push is deleted everywhere', async (t) => {
+  const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+  await bench.start(hub)
+  hub.moments.beforePropose = async () => {
+    delete hub.moments.beforePropose
+    bench.remove('flash')
+    await new Promise((done) => setTimeout(done, 50))
+  }
+  bench.put('flash', 'gone at once')
+  await bench.until('it was there', () => hub.versions('flash').length > 0)
+  await bench.until('it is gone', () => hub.live()['flash'] === undefined)
+  await bench.rest()
+  t.same(hub.versions('flash'), ['gone at once', 'gone'])
+})
+
 t.test('an edit between look and read is sent as it is read, or not at all', async (t) => {
   const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
   await bench.start(hub)
