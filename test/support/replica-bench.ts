@@ -154,9 +154,14 @@ export class ReplicaBench {
     const walk = (dir: string, prefix: string): void => {
       for (const name of readdirSync(dir)) {
         if (prefix === '' && name === '.systemsync') continue
-        const isDir = statSync(join(dir, name)).isDirectory()
-        found[prefix + name] = isDir ? '/' : readFileSync(join(dir, name), 'utf8')
-        if (isDir) walk(join(dir, name), `${prefix}${name}/`)
+        try {
+          const isDir = statSync(join(dir, name)).isDirectory()
+          found[prefix + name] = isDir ? '/' : readFileSync(join(dir, name), 'utf8')
+          if (isDir) walk(join(dir, name), `${prefix}${name}/`)
+        } catch (error) {
+          // It went while it was looked at.
+          if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+        }
       }
     }
     walk(this.root, '')
