@@ -9,7 +9,7 @@ import type { Digest } from '../model/digest.ts'
 import type { Depot, Hub, OnBytes, Range } from '../replica/ports.ts'
 import { askCoordinator, type CoordinatorMethod } from '../rpc/contract.ts'
 import type { RpcPeer } from '../rpc/peer.ts'
-import { toWireDigest, toWireProposal } from '../rpc/wire.ts'
+import { toWireDigest, toWireProposal, toWireSince, toWireTreeMove } from '../rpc/wire.ts'
 import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
 import type { DataLink } from './data-link.ts'
 
@@ -33,13 +33,14 @@ export function remoteHub(parts: RemoteParts): Hub {
   const call = <Name extends CoordinatorMethod>(name: Name, params: object, signal: AbortSignal) =>
     askCoordinator(control, name, { folder, ...params }, signal)
   return {
-    changes: (since, signal) => call('changes', { since, limit: PAGE }, signal),
+    changes: (since, signal) => call('changes', { since: toWireSince(since), limit: PAGE }, signal),
     holdings: async (contents, signal) => {
       const files = contents.map(({ sha256, size }) => [toWireDigest(sha256), size])
       const { answers } = await call('req_push_file', { files }, signal)
       return answers.map((answer) => (answer === 'have' ? { kind: 'have' } : { kind: 'go', staged: answer }))
     },
     propose: (batch, signal) => call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal),
+    moveTrees: (moves, signal) => call('move_dir', { moves: moves.map(toWireTreeMove) }, signal),
     places: (digests, signal) => placesOf(digests, (wanted) => call('pack', { wanted }, signal)),
     recipe: async (sha256, signal) => {
       const { patch } = await call('recipe', { sha256: toWireDigest(sha256) }, signal)

@@ -2,11 +2,11 @@
 
 import type { Entry } from '../model/entry.ts'
 import { sameContent, sameEntry } from '../model/entry.ts'
-import type { Head, Proposal, Stamp } from '../model/revision.ts'
+import type { Head, Proposal, Seq, Stamp } from '../model/revision.ts'
 import { compareStamps } from './stamp.ts'
 
-/** A head, with when and by whom it was written. */
-export type StampedHead = Head & { readonly stamp: Stamp }
+/** A head, with when and by whom it was written. `origin`: the revision that wrote it, when a move of a directory gave it another Seq since. */
+export type StampedHead = Head & { readonly stamp: Stamp; readonly origin?: Seq }
 
 /** What is known of a proposal besides its own words. */
 export interface Circumstances {

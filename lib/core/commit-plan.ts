@@ -145,12 +145,12 @@ class Batch {
         const keepsBoth = isTypeClash || this.#context.conflict === 'keep-both'
         if (verdict.winner === 'proposal') {
           const outcome = this.#accept(put)
-          this.#collide(put.path, { peer: put.stamp.peer, rev: outcome.seq }, { peer: head.stamp.peer, rev: head.seq })
+          this.#collide(put.path, { peer: put.stamp.peer, rev: outcome.seq }, authorOf(head))
           if (keepsBoth && head.entry !== undefined) this.#copyBeside(put.path, head.entry, head.stamp)
           return outcome
         }
         const loser = this.#lose(put)
-        this.#collide(put.path, { peer: head.stamp.peer, rev: head.seq }, { peer: put.stamp.peer, rev: loser.seq })
+        this.#collide(put.path, authorOf(head), { peer: put.stamp.peer, rev: loser.seq })
         if (keepsBoth) this.#copyBeside(put.path, put.entry, put.stamp)
         return { kind: 'superseded', seq: loser.seq }
       }
@@ -191,7 +191,7 @@ class Batch {
     }
     if (compareStamps(stamp, newest.stamp) > 0 && fits) return this.#displaceDir(put, { dir, below, newest })
     const loser = this.#lose(put)
-    this.#collide(path, { peer: newest.stamp.peer, rev: newest.seq }, { peer: stamp.peer, rev: loser.seq })
+    this.#collide(path, authorOf(newest), { peer: stamp.peer, rev: loser.seq })
     this.#copyBeside(path, entry, stamp)
     if (head?.entry === undefined) this.#add(path, this.#lastDir(path), newest.stamp)
     else if (head.seq === base) this.#announce(head)
@@ -210,7 +210,7 @@ class Batch {
       this.#add(rebase(one.path, path, dir), one.entry, one.stamp, from)
     }
     const outcome = this.#accept(put)
-    this.#collide(path, { peer: stamp.peer, rev: outcome.seq }, { peer: newest.stamp.peer, rev: newest.seq })
+    this.#collide(path, { peer: stamp.peer, rev: outcome.seq }, authorOf(newest))
     return outcome
   }
 
@@ -230,7 +230,7 @@ class Batch {
   /** The file gives its name to the directory that something later was put in, and lives on beside it. */
   #displaceFile(file: StampedHead, stamp: Stamp): void {
     const dir = this.#add(file.path, this.#lastDir(file.path), stamp)
-    this.#collide(file.path, { peer: stamp.peer, rev: dir.seq }, { peer: file.stamp.peer, rev: file.seq })
+    this.#collide(file.path, { peer: stamp.peer, rev: dir.seq }, authorOf(file))
     if (file.entry !== undefined) this.#copyBeside(file.path, file.entry, file.stamp)
   }
 
@@ -254,7 +254,7 @@ class Batch {
       return { kind: 'refused', status: 409, reason: 'path is too long beside the file that has its name' }
     if (lost === undefined) {
       const loser = this.#lose({ path: file.path, base: 0, entry: this.#lastDir(file.path), stamp })
-      this.#collide(file.path, { peer: file.stamp.peer, rev: file.seq }, { peer: stamp.peer, rev: loser.seq })
+      this.#collide(file.path, authorOf(file), { peer: stamp.peer, rev: loser.seq })
     }
     if (this.draft.head(dir)?.entry === undefined) this.#add(dir, lost?.entry ?? this.#lastDir(file.path), lostStamp)
     const loser = this.#lose(put)
@@ -318,6 +318,11 @@ class Batch {
   #collide(path: RelPath, winner: Collision['winner'], loser: Collision['loser']): void {
     this.collisions.push({ path, timeMs: this.#context.nowMs, winner, loser })
   }
+}
+
+/** Who wrote a head, as which revision. */
+function authorOf({ seq, origin, stamp }: StampedHead): Collision['winner'] {
+  return { peer: stamp.peer, rev: origin ?? seq }
 }
 
 function isPathLength(path: RelPath): boolean {

@@ -1,7 +1,8 @@
 // Contents: where bytes rest on the coordinator.
 
 import type { Digest } from './digest.ts'
-import type { Head, Proposal } from './revision.ts'
+import type { RelPath } from './path.ts'
+import type { Head, Proposal, Seq } from './revision.ts'
 
 /** Where a content can be read on the coordinator: inside a pack from `offset` on, or as an object of its own. */
 export type ContentPlace =
@@ -49,6 +50,12 @@ export interface SourcedProposal {
 export interface PlacedHead {
   readonly head: Head
   readonly place: ContentPlace | undefined
+}
+
+/** A place in the order in which heads are told: by Seq, and where a move gave many the same one, by their directory and name. */
+export interface HeadPlace {
+  readonly seq: Seq
+  readonly path: RelPath
 }
 
 /** Contents up to this size travel in packs; larger ones alone. Bytes. */

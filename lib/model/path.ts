@@ -80,6 +80,11 @@ export function rebase(path: RelPath, from: RelPath, to: RelPath): RelPath {
   return (to + path.slice(from.length)) as RelPath
 }
 
+/** Whether `path`, which was made by `rebase` or `joinPath`, is no longer than a path may be. */
+export function isPathLength(path: RelPath): boolean {
+  return path.length * 3 <= MAX_PATH_BYTES || utf8Length(path) <= MAX_PATH_BYTES
+}
+
 /** How many parts `path` has; the folder itself has none. */
 export function depthOf(path: DirPath): number {
   return path === ROOT ? 0 : path.split('/').length

@@ -1,6 +1,6 @@
 // Revisions: committed states of paths, and the proposals that ask for one.
 
-import type { Entry } from './entry.ts'
+import type { DirEntry, Entry } from './entry.ts'
 import type { RelPath } from './path.ts'
 
 /** Number of a revision in its folder: 1, 2, 3…; 0 = none. */
@@ -22,7 +22,7 @@ export interface Revision {
   readonly entry: Entry | undefined
   readonly stamp: Stamp
   readonly loser: boolean
-  /** For `what: 'move'`: where it came from. */
+  /** For `what: 'move'`: where it came from. A directory takes all along that lives below it; their heads get this Seq. */
   readonly from?: RelPath
 }
 
@@ -39,6 +39,34 @@ export interface Proposal {
   readonly base: Seq
   readonly entry: Entry | undefined
   readonly writtenAtMs: number
+}
+
+/** What is believed to live below a directory: how many paths, and a hash over the relative path and Seq of each, whatever their order. */
+export interface TreeMark {
+  readonly count: number
+  /** 16 hexadecimal digits. */
+  readonly hash: string
+}
+
+/**
+ * A request to rename the directory `from`, with all that lives below it, to `to`, as one revision. `base`: the directory's Seq; `mark`: what the
+ * proposer believes to be below it.
+ */
+export interface TreeMove {
+  readonly from: RelPath
+  readonly to: RelPath
+  readonly base: Seq
+  readonly mark: TreeMark
+  readonly writtenAtMs: number
+}
+
+/** A renamed directory, as peers are told of it: every head that lived below it, as `mark` says, has the Seq of the move now. */
+export interface MovedTree {
+  readonly from: RelPath
+  readonly to: RelPath
+  readonly seq: Seq
+  readonly entry: DirEntry
+  readonly mark: TreeMark
 }
 
 /**

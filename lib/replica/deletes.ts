@@ -1,14 +1,22 @@
 // Deletes: which of them may go now, those that are moves first of all; and the held ones that wait for a person's word.
 
 import { guardDeletes, quietMs } from '../core/guard.ts'
-import { findMoves, type Move } from '../core/move-detection.ts'
+import { findMovedDirs, findMoves, type Move, type MovedDir } from '../core/move-detection.ts'
 import { reconcile } from '../core/reconcile.ts'
-import { depthOf, type RelPath } from '../model/path.ts'
+import { ancestorsOf, depthOf, type RelPath } from '../model/path.ts'
 import type { FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import type { Hub } from './ports.ts'
 import { isLarge, type Gone, type Put, type Ready } from './push-change.ts'
 import { rootTrouble } from './root-guard.ts'
+
+/** What may go now. `waitMs`: in how many ms to ask again. `trees`: directories that moved; what is below them is not among the deletes. */
+export interface Leaving {
+  /** Deepest first. */
+  readonly deletable: Map<RelPath, Gone>
+  readonly waitMs: number | undefined
+  readonly trees: readonly MovedDir[]
+}
 
 /** Deletes sent within this time count towards the guard's share. */
 const RECENT_MS = 10_000
@@ -18,6 +26,12 @@ export class Deletes {
   readonly #local: LocalSide
   readonly #confirmed = new Set<RelPath>()
   readonly #moves = new Map<RelPath, Move>()
+  readonly #movedFrom = new Map<RelPath, Move>()
+  /** Where directories that moved were, and where they stand. */
+  readonly #tops = new Set<RelPath>()
+  /** Directories whose moves go path by path, by where they were. */
+  readonly #refused = new Set<RelPath>()
+  #awaitsMove = false
   #lastGoneMs = 0
   #goneSeen = 0
   #recent: { atMs: number; count: number }[] = []
@@ -30,6 +44,21 @@ export class Deletes {
   /** The move that ends at `path`, as of the last look at what is gone. */
   moveTo(path: RelPath): Move | undefined {
     return this.#moves.get(path)
+  }
+
+  /** A directory is gone, and it is not known yet whether a new one is the same: new ones, and what is in them, wait a moment. */
+  get awaitsMove(): boolean {
+    return this.#awaitsMove
+  }
+
+  /** Whether `path` is in a directory whose move is told as one, and first. */
+  isInTree(path: RelPath): boolean {
+    return this.#tops.size > 0 && (this.#tops.has(path) || ancestorsOf(path).some((dir) => this.#tops.has(dir)))
+  }
+
+  /** The move of a directory goes path by path. */
+  refuse({ from }: MovedDir): void {
+    this.#refused.add(from)
   }
 
   /** The person confirmed: the held deletes may go. */
@@ -57,28 +86,37 @@ export class Deletes {
   }
 
   /** Which deletes may go now: those that are moves, confirmed, or few enough and quiet. */
-  deletable(): { deletable: Gone[]; waitMs: number | undefined } {
+  deletable(): Leaving {
     const state = this.#state
     const now = state.parts.clock.monotonic()
-    const gone: Gone[] = []
+    const all: Gone[] = []
     const puts: Put[] = []
     for (const change of state.changes.values()) {
-      if (state.busy.has(change.path)) continue
+      if (state.busy.has(change.path) || state.isMoving(change.path)) continue
       if (change.kind === 'put') puts.push(change)
-      else if (state.isNews(change)) gone.push(change)
-      else state.changes.delete(change.path)
+      else all.push(change)
     }
+    const gone = this.#withoutOld(all)
     if (gone.length !== this.#goneSeen) {
       this.#goneSeen = gone.length
       this.#lastGoneMs = now
     }
+    const isLooking = state.scanning || state.dirtyTrees.size > 0
+    const isMoving = state.vanished.size > 0 || (isLooking && gone.some(({ base }) => base.entry.kind === 'dir'))
+    this.#awaitsMove = isMoving && state.changes.size < state.parts.backlog / 2
+    const trees = this.#findTrees(isLooking ? [] : gone, puts)
     if (gone.length === 0) {
       this.#release()
-      return { deletable: [], waitMs: undefined }
+      return { deletable: new Map(), waitMs: undefined, trees }
     }
-    if (state.scanning || state.dirtyTrees.size > 0) return { deletable: [], waitMs: undefined }
+    if (isLooking) return { deletable: new Map(), waitMs: undefined, trees }
+    return { ...this.#choose(this.#outOfTrees(gone), this.#outOfTrees(puts), now), trees }
+  }
+
+  /** Of the deletes that are not in a directory that moved. */
+  #choose(gone: readonly Gone[], puts: readonly Put[], now: number): Omit<Leaving, 'trees'> {
+    const state = this.#state
     const moved = this.#findMoves(gone, puts)
-    const deepestFirst = (list: Gone[]): Gone[] => list.sort((a, b) => depthOf(b.path) - depthOf(a.path))
     const plain = gone.filter((change) => !moved.has(change.path) && !this.#confirmed.has(change.path))
     const free = gone.filter(
       (change) => (moved.has(change.path) || this.#confirmed.has(change.path)) && !this.#goesWithLarge(change.path),
@@ -109,6 +147,13 @@ export class Deletes {
     }
     this.#release()
     return { deletable: deepestFirst([...free, ...plain]), waitMs: undefined }
+  }
+
+  /** What stands where `path` was moved to, while it waits to be proposed. */
+  moveFrom(path: RelPath): Put | undefined {
+    const move = this.#movedFrom.get(path)
+    const put = move === undefined ? undefined : this.#state.changes.get(move.to)
+    return put?.kind === 'put' ? put : undefined
   }
 
   /** Where a large file was moved from: told together, the receivers move it too. */
@@ -170,11 +215,36 @@ export class Deletes {
   /** Recognises moves; returns the paths that are gone because they moved. */
   #findMoves(gone: readonly Gone[], puts: readonly Put[]): Set<RelPath> {
     this.#moves.clear()
+    this.#movedFrom.clear()
     if (puts.length === 0) return new Set()
     const { moves, dirMoves } = findMoves(gone, puts)
-    for (const move of [...moves, ...dirMoves, ...dirMoves.flatMap((dir) => dir.members)])
+    for (const move of [...moves, ...dirMoves, ...dirMoves.flatMap((dir) => dir.members)]) {
       this.#moves.set(move.to, move)
-    return new Set([...this.#moves.values()].map((move) => move.from))
+      this.#movedFrom.set(move.from, move)
+    }
+    return new Set(this.#movedFrom.keys())
+  }
+
+  /** Those that the base still knows; the others are no news any more. */
+  #withoutOld(gone: readonly Gone[]): Gone[] {
+    const rows = this.#state.parts.base.rows(gone.map(({ path }) => path))
+    return gone.filter(({ path }) => rows.has(path) || !this.#state.changes.delete(path))
+  }
+
+  /** Recognises directories that moved with most of what was in them. */
+  #findTrees(gone: readonly Gone[], puts: readonly Put[]): MovedDir[] {
+    this.#tops.clear()
+    if (gone.length === 0) return []
+    const trees = findMovedDirs(gone, puts)
+    const left = new Set(gone.map(({ path }) => path))
+    for (const from of this.#refused) if (!left.has(from)) this.#refused.delete(from)
+    const told = trees.filter(({ from }) => !this.#refused.has(from))
+    for (const { from, to } of told) this.#tops.add(from).add(to)
+    return told
+  }
+
+  #outOfTrees<C extends Gone | Put>(changes: readonly C[]): readonly C[] {
+    return this.#tops.size === 0 ? changes : changes.filter(({ path }) => !this.isInTree(path))
   }
 
   #release(): void {
@@ -184,11 +254,12 @@ export class Deletes {
   }
 
   #goesWithLarge(path: RelPath): boolean {
-    for (const move of this.#moves.values()) {
-      if (move.from !== path) continue
-      const put = this.#state.changes.get(move.to)
-      return put !== undefined && isLarge(put)
-    }
-    return false
+    const put = this.moveFrom(path)
+    return put !== undefined && isLarge(put)
   }
+}
+
+function deepestFirst(list: readonly Gone[]): Map<RelPath, Gone> {
+  const sorted = [...list].sort((a, b) => depthOf(b.path) - depthOf(a.path))
+  return new Map(sorted.map((gone) => [gone.path, gone]))
 }

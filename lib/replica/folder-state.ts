@@ -4,9 +4,9 @@ import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import { samePrint } from '../model/entry.ts'
 import type { HostPath, RelPath } from '../model/path.ts'
-import { isBelow, type DirPath } from '../model/path.ts'
+import { ancestorsOf, isBelow, type DirPath } from '../model/path.ts'
 import type { PlacedHead } from '../model/content.ts'
-import type { Seq } from '../model/revision.ts'
+import type { MovedTree, Seq } from '../model/revision.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Change } from '../model/snapshot.ts'
 import type { Base } from '../store/base.ts'
@@ -39,6 +39,14 @@ export interface Attached {
   readonly signal: AbortSignal
 }
 
+/** New heads: those after `prev` up to `upTo`, less what this replica proposed itself; or the move of a directory that made them all. */
+export interface News {
+  readonly prev: Seq
+  readonly upTo: Seq
+  readonly heads: readonly PlacedHead[]
+  readonly moved?: MovedTree | undefined
+}
+
 /** Progress of what is being brought in step; counts fall back to 0 when it is. */
 export interface Progress {
   filesDone: number
@@ -62,7 +70,13 @@ export class FolderState {
   readonly changes = new Map<RelPath, Change>()
   /** Paths that a push or an apply has in hand. */
   readonly busy = new Set<RelPath>()
+  /** Directories whose move is on its way, to the hub or to the disk: where they were, and where they are or will be. */
+  readonly moving = new Set<RelPath>()
+  /** News that are to be taken in one after the other, the first of them a move. */
+  news: readonly News[] = []
   readonly dirtyTrees = new Set<DirPath>()
+  /** Directories that the watch saw go, until a scan has seen what that means. */
+  readonly vanished = new Set<RelPath>()
   /** Trouble by the path it is shown under; `at` when it may be tried again (monotonic ms). */
   readonly problems = new Map<string, Problem>()
   /** Paths whose head could not be applied, and when to try again (monotonic ms). */
@@ -73,6 +87,8 @@ export class FolderState {
   attached: Attached | undefined
   /** All heads after the cursor were asked for since the hub was attached. */
   caughtUp = false
+  /** Of the heads of one move only some have been told: applied by themselves they would be no move. */
+  isCut = false
   scanned = false
   scanning = false
   looking = 0
@@ -110,6 +126,11 @@ export class FolderState {
   agreed(path: RelPath): void {
     const change = this.changes.get(path)
     if (change !== undefined && !this.isNews(change)) this.changes.delete(path)
+  }
+
+  /** Whether `path` is in a directory whose move is on its way. */
+  isMoving(path: RelPath): boolean {
+    return this.moving.size > 0 && (this.moving.has(path) || ancestorsOf(path).some((dir) => this.moving.has(dir)))
   }
 
   /** `change` is over; a newer one of the same path is not. */

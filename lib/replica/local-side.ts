@@ -52,6 +52,7 @@ export class LocalSide {
       if (event.kind === 'tree') this.#state.markTree(event.dir)
       else if (event.kind === 'gone' && this.#state.parts.base.row(event.path)?.entry.kind === 'dir') {
         // A directory that was renamed is told as gone here and new there: one scan must see both, to know the move.
+        this.#state.vanished.add(event.path)
         this.#state.markTree(event.path)
       } else this.#settle.note(event.path, event.kind, now)
     }
@@ -128,6 +129,9 @@ export class LocalSide {
       const trees = [...this.#state.dirtyTrees]
       this.#state.dirtyTrees.clear()
       await this.#scan(trees, signal)
+      for (const dir of this.#state.vanished) {
+        if (trees.some((tree) => tree === dir || isBelow(tree, dir))) this.#state.vanished.delete(dir)
+      }
       if (trees.includes(ROOT)) {
         lastFullMs = clock.monotonic()
         this.#state.scanned = true

@@ -1,20 +1,24 @@
 // What a replica needs from outside: a hub that orders revisions, a depot where bytes rest, and hands on a disk.
 
-import type { ContentPlace, Patch, PatchOp, PlacedHead, SourcedProposal } from '../model/content.ts'
+import type { ContentPlace, HeadPlace, Patch, PatchOp, PlacedHead, SourcedProposal } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { Fingerprint } from '../model/entry.ts'
 import type { DirPath, HostPath, RelPath } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
-import type { Outcome, Seq } from '../model/revision.ts'
+import type { Outcome, Seq, TreeMove } from '../model/revision.ts'
 import type { Change, Seen } from '../model/snapshot.ts'
 import type { WatchEvent } from '../model/watch-event.ts'
 import type { WriteResult, WriteStep } from '../model/write-step.ts'
 
-/** `heads` are those after the Seq asked for, up to `upTo`; `more` are to come. */
+/**
+ * `heads` are those after what was asked for, up to `upTo`; `more` are to come. `rest`: the page ended among heads of one Seq, those of a move;
+ * ask on from there.
+ */
 export interface ChangesPage {
   readonly heads: readonly PlacedHead[]
   readonly upTo: Seq
   readonly more: boolean
+  readonly rest?: HeadPlace | undefined
 }
 
 /**
@@ -43,9 +47,11 @@ export type Holding = { readonly kind: 'have' } | { readonly kind: 'go'; readonl
 
 /** The coordinator as one folder's replica sees it. Every call throws `Unreachable` when the link is down. */
 export interface Hub {
-  changes(since: Seq, signal: AbortSignal): Promise<ChangesPage>
+  changes(since: Seq | HeadPlace, signal: AbortSignal): Promise<ChangesPage>
   holdings(contents: readonly Content[], signal: AbortSignal): Promise<readonly Holding[]>
   propose(batch: readonly SourcedProposal[], signal: AbortSignal): Promise<CommitReply>
+  /** Proposes moves of whole directories, one after the other. One that is refused with 409 is to be proposed path by path. */
+  moveTrees(moves: readonly TreeMove[], signal: AbortSignal): Promise<CommitReply>
   places(digests: readonly Digest[], signal: AbortSignal): Promise<readonly (ContentPlace | undefined)[]>
   /** How a content was made from others that the coordinator held then; `undefined` when it is not known. */
   recipe(sha256: Digest, signal: AbortSignal): Promise<Patch | undefined>

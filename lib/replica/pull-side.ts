@@ -13,6 +13,7 @@ import { chunksOf, Fetcher, type Write } from './fetch-small.ts'
 import type { Attached, FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import { LargePulls } from './pull-large.ts'
+import { pullTree } from './pull-tree.ts'
 import { AppliedRecord, RETRY_MS, RETRY_SOON_MS } from './record-applied.ts'
 import { rootTrouble } from './root-guard.ts'
 
@@ -55,10 +56,12 @@ export class PullSide {
     const { clock } = this.#state.parts
     try {
       for (;;) {
-        const attached = this.#state.attached
+        const { attached } = this.#state
         // Before the first scan is done it is not known what stands on the disk: it may be equal, and cost nothing.
         const isReady = attached !== undefined && this.#state.halted === undefined && this.#state.scanned
-        const items = isReady ? this.#takeItems() : []
+        const items = isReady && !this.#state.isCut ? this.#takeItems() : []
+        // What was told before a move comes first: it may be in the directory that is moved.
+        if (isReady && items.length === 0 && (await this.#takeNews())) continue
         if (attached === undefined || items.length === 0) {
           this.#state.leftovers.tidy()
           const waitMs = this.#nextRetryMs()
@@ -87,6 +90,30 @@ export class PullSide {
     }
   }
 
+  /** Takes in the first of the news that wait for each other; `false` when there are none. */
+  async #takeNews(): Promise<boolean> {
+    const [first] = this.#state.news
+    if (first === undefined) return false
+    if (rootTrouble(this.#state)) return true
+    this.#isWorking = true
+    try {
+      const side = { state: this.#state, local: this.#local, record: this.#record }
+      const { moved } = first
+      if (moved === undefined) this.#state.takeHeads(first.heads, first.upTo)
+      else if ((await pullTree(side, { ...first, moved })) === 'unknown') this.#state.ask()
+    } catch (error) {
+      const { log, name } = this.#state.parts
+      log.warn(`Cannot take in the move of a directory, asking for what it moved: ${String(error)}`, { folder: name })
+      this.#state.ask()
+    } finally {
+      this.#isWorking = false
+      if (this.#state.news[0] === first) this.#state.news = this.#state.news.slice(1)
+      this.#state.pushBell.ring()
+      this.#state.changed()
+    }
+    return true
+  }
+
   async #recover(error: unknown, items: readonly ApplyItem[], signal: AbortSignal): Promise<void> {
     if (error instanceof Unreachable || this.#state.attached?.signal.aborted !== false) {
       await this.#state.parts.clock.sleep(20, signal)
@@ -104,12 +131,11 @@ export class PullSide {
     const now = clock.monotonic()
     const items: ApplyItem[] = []
     const stale: Head[] = []
-    const take = (page: readonly PlacedHead[]): void => {
-      for (const { head, place } of page) {
-        if (this.#state.busy.has(head.path) || this.#state.changes.has(head.path)) continue
-        const retryMs = this.#state.blocked.get(head.path)
-        if (retryMs !== undefined && retryMs > now) continue
-        const row = base.row(head.path)
+    const take = (page: Iterable<PlacedHead>): void => {
+      const open = [...page].filter(({ head }) => this.#isOpen(head, now))
+      const rows = base.rows(open.map(({ head }) => head.path))
+      for (const { head, place } of open) {
+        const row = rows.get(head.path)
         const isOld = row !== undefined && row.seq >= head.seq
         if (isOld || this.#local.isIgnored(head.path, (head.entry ?? row?.entry)?.kind === 'dir')) stale.push(head)
         else {
@@ -119,13 +145,10 @@ export class PullSide {
       }
     }
     const { fresh } = this.#state
-    if (fresh !== 'all') take([...fresh].flatMap((path) => base.incoming(path) ?? []))
+    if (fresh !== 'all') take(base.incomings(fresh).values())
     if (items.length === 0 && (fresh === 'all' || now >= this.#nextSearchMs)) this.#search(take, items)
     this.#state.fresh = new Set()
-    if (stale.length > 0)
-      base.transaction(() => {
-        for (const head of stale) base.dropIncoming(head.path, head.seq)
-      })
+    base.dropIncomings(stale)
     for (const { head } of items) {
       this.#state.busy.add(head.path)
       this.#state.blocked.delete(head.path)
@@ -134,8 +157,14 @@ export class PullSide {
     return items
   }
 
+  /** Whether nobody else has the path in hand, or wants something else of it. */
+  #isOpen({ path }: Head, now: number): boolean {
+    const { busy, changes, blocked } = this.#state
+    return !busy.has(path) && !changes.has(path) && !this.#state.isMoving(path) && (blocked.get(path) ?? 0) <= now
+  }
+
   /** Searches all that waits. A search in vain is not repeated before it has paid for itself: there may be very many. */
-  #search(take: (page: readonly PlacedHead[]) => void, items: readonly ApplyItem[]): void {
+  #search(take: (page: Iterable<PlacedHead>) => void, items: readonly ApplyItem[]): void {
     const { base, clock } = this.#state.parts
     const startMs = clock.monotonic()
     for (let after: RelPath | undefined; items.length === 0;) {

@@ -4,8 +4,8 @@ import { Unreachable } from '../errors.ts'
 import { PACK_BODIES, PACK_BYTES, type Source, type SourcedProposal } from '../model/content.ts'
 import type { FileEntry } from '../model/entry.ts'
 import { parentOf, ROOT, type RelPath } from '../model/path.ts'
-import type { Change } from '../model/snapshot.ts'
-import { Deletes } from './deletes.ts'
+import type { BaseRow, Change } from '../model/snapshot.ts'
+import { Deletes, type Leaving } from './deletes.ts'
 import type { Attached, FolderState } from './folder-state.ts'
 import { keepRecipes } from './keep-recipes.ts'
 import type { LocalSide } from './local-side.ts'
@@ -13,6 +13,7 @@ import { Outcomes } from './outcomes.ts'
 import type { Hub } from './ports.ts'
 import { isLarge, wordsOf, type Gone, type Put, type Ready } from './push-change.ts'
 import { pushLarge } from './push-large.ts'
+import { TreePushes } from './push-trees.ts'
 import { PutReader } from './read-puts.ts'
 
 /** Packs on their way at once: while one is committed the next is read. */
@@ -31,10 +32,13 @@ export class PushSide {
   readonly #deletes: Deletes
   readonly #reader: PutReader
   readonly #outcomes: Outcomes
+  readonly #trees: TreePushes
   readonly #tasks = new Set<Promise<void>>()
   #lanes = 0
   #largeLanes = 0
   #names = 0
+  /** Rows of directories that something is put in, as long as one look for work takes. */
+  readonly #above = new Map<RelPath, BaseRow | undefined>()
   /** Set when the link said that it cannot move contents, though it lives. */
   #pause: { readonly of: Attached; readonly untilMs: number } | undefined
 
@@ -44,6 +48,7 @@ export class PushSide {
     this.#deletes = new Deletes(state, local)
     this.#reader = new PutReader(state, local, this.#deletes)
     this.#outcomes = new Outcomes(state, local, this.#deletes)
+    this.#trees = new TreePushes(state, local, this.#deletes)
   }
 
   get active(): boolean {
@@ -85,12 +90,13 @@ export class PushSide {
     const pauseMs = this.#pause?.of === attached ? this.#pause.untilMs - this.#state.parts.clock.monotonic() : 0
     if (pauseMs > 0) return pauseMs
     const until = AbortSignal.any([signal, attached.signal])
-    const { deletable, waitMs } = this.#deletes.deletable()
+    this.#above.clear()
+    const { deletable, waitMs } = this.#startTrees(attached, until)
     while (this.#lanes < LANES) {
       const batch = this.#takeSmall(deletable)
       if (batch.length === 0) break
       this.#lanes++
-      this.#task(batch, this.#pushBatch(batch, attached, until), () => this.#lanes--)
+      this.#task(batch, this.#pushBatch(batch, attached, until), { after: () => this.#lanes-- })
     }
     for (const change of this.#takeLarge()) {
       this.#largeLanes++
@@ -98,19 +104,41 @@ export class PushSide {
       const batch = from === undefined ? [change] : [change, from]
       const side = { state: this.#state, deletes: this.#deletes, reader: this.#reader, outcomes: this.#outcomes }
       const push = pushLarge(side, { change, from }, { attached, signal: until })
-      this.#task(batch, push, () => this.#largeLanes--)
+      this.#task(batch, push, { after: () => this.#largeLanes-- })
     }
     return waitMs
   }
 
-  #task(batch: readonly Change[], work: Promise<void>, after: () => void): void {
+  /** Moves of directories go first, what else changed in them after that. Says which deletes may go beside them. */
+  #startTrees(attached: Attached, signal: AbortSignal): Leaving {
+    for (;;) {
+      const leaving = this.#deletes.deletable()
+      const trees = this.#trees.take(leaving.trees)
+      if (trees === 'refused') continue
+      if (trees.length > 0) {
+        const batch = trees.flatMap(({ put, gone, untouched }) => [put, ...gone, ...untouched])
+        this.#task(batch, this.#trees.push(trees, attached, signal), {
+          failed: (error) => {
+            this.#trees.failed(trees, error)
+          },
+        })
+      }
+      return leaving
+    }
+  }
+
+  #task(
+    batch: readonly Change[],
+    work: Promise<void>,
+    on: { after?: () => void; failed?: (error: unknown) => void },
+  ): void {
     for (const change of batch) this.#state.busy.add(change.path)
     const task = work
       .catch((error: unknown) => {
-        this.#failed(batch, error)
+        if (this.#isOurs(error)) (on.failed ?? ((why) => this.#outcomes.failed(batch, why)))(error)
       })
       .finally(() => {
-        after()
+        on.after?.()
         for (const change of batch) this.#state.busy.delete(change.path)
         this.#tasks.delete(task)
         this.#local.drained()
@@ -121,40 +149,44 @@ export class PushSide {
     this.#tasks.add(task)
   }
 
-  #failed(batch: readonly Change[], error: unknown): void {
+  /** Whether a batch failed by itself, not with the link. */
+  #isOurs(error: unknown): boolean {
     const { attached, parts } = this.#state
-    if (attached?.signal.aborted !== false) return
+    if (attached?.signal.aborted !== false) return false
     if (error instanceof Unreachable) {
       this.#pause = { of: attached, untilMs: parts.clock.monotonic() + UNREACHABLE_MS }
-      return
+      return false
     }
-    if (error instanceof Error && error.name === 'AbortError') return
-    this.#outcomes.failed(batch, error)
+    return !(error instanceof Error && error.name === 'AbortError')
   }
 
-  #takeSmall(deletable: Gone[]): Change[] {
+  #takeSmall(deletable: Map<RelPath, Gone>): Change[] {
     const state = this.#state
-    const batch: Change[] = []
-    let bytes = 0
-    let words = 0
-    const leaving = new Set<RelPath>()
+    const batch = new Batch()
     for (const change of state.changes.values()) {
       if (change.kind === 'gone' || state.busy.has(change.path) || isLarge(change) || this.#mustWait(change)) continue
-      if (change.print.kind === 'file') bytes += change.print.size
-      words += wordsOf(change)
-      if (batch.length > 0 && (bytes > PACK_BYTES || words > MESSAGE_BYTES)) break
-      batch.push(change)
-      if (batch.length >= PACK_BODIES) break
+      // Both halves of a move together: then others see it as one too.
+      const from = deletable.get(this.#deletes.moveTo(change.path)?.from ?? change.path)
+      const isMove = from !== undefined && from.base.entry.kind !== 'dir'
+      if (!batch.hasRoomFor(change)) break
+      batch.add(change)
+      if (isMove && deletable.delete(from.path)) batch.add(from)
+      if (batch.puts >= PACK_BODIES) break
     }
-    while (deletable.length > 0 && batch.length < 2 * PACK_BODIES && words < MESSAGE_BYTES) {
-      const gone = deletable.shift()
-      if (gone === undefined || state.busy.has(gone.path) || !this.#isLast(gone, leaving)) continue
-      leaving.add(gone.path)
-      words += wordsOf(gone)
-      batch.push(gone)
+    for (const gone of deletable.values()) {
+      if (batch.isFull) break
+      if (this.#goesWithPut(gone)) continue
+      deletable.delete(gone.path)
+      if (!state.busy.has(gone.path) && this.#isLast(gone, batch.leaving)) batch.add(gone)
     }
-    for (const change of batch) state.busy.add(change.path)
-    return batch
+    for (const change of batch.changes) state.busy.add(change.path)
+    return batch.changes
+  }
+
+  /** Whether the delete is a half of a move whose other half goes with a later batch. */
+  #goesWithPut(gone: Gone): boolean {
+    const put = gone.base.entry.kind === 'dir' ? undefined : this.#deletes.moveFrom(gone.path)
+    return put !== undefined && !this.#state.busy.has(put.path) && !this.#mustWait(put)
   }
 
   /** A directory goes last: when all that the base knows below it goes with it. */
@@ -176,14 +208,25 @@ export class PushSide {
     return taken
   }
 
-  /** A type change waits for what it replaces: a file until nothing is left below, a child until its parent is a directory. */
+  /**
+   * What is in a directory that moved waits for its move. A type change waits for what it replaces: a file until nothing is left below, a child
+   * until its parent is a directory.
+   */
   #mustWait(change: Put): boolean {
+    const { path, print } = change
+    if (this.#deletes.isInTree(path) || this.#state.isMoving(path)) return true
     const { base } = this.#state.parts
-    if (change.base?.entry.kind === 'dir' && change.print.kind !== 'dir' && base.hasBelow(change.path)) return true
-    const parent = parentOf(change.path)
-    if (parent === ROOT) return false
-    const above = base.row(parent)
-    return above !== undefined && above.entry.kind !== 'dir'
+    if (change.base?.entry.kind === 'dir' && print.kind !== 'dir' && base.hasBelow(path)) return true
+    const parent = parentOf(path)
+    const above = parent === ROOT ? undefined : this.#rowAbove(parent)
+    if (above !== undefined && above.entry.kind !== 'dir') return true
+    const isNew = parent === ROOT || above !== undefined ? print.kind === 'dir' && change.base === undefined : true
+    return isNew && this.#deletes.awaitsMove
+  }
+
+  #rowAbove(dir: RelPath): BaseRow | undefined {
+    if (!this.#above.has(dir)) this.#above.set(dir, this.#state.parts.base.row(dir))
+    return this.#above.get(dir)
   }
 
   async #pushBatch(batch: readonly Change[], { hub }: Attached, signal: AbortSignal): Promise<void> {
@@ -232,6 +275,34 @@ export class PushSide {
     }))
     const holdings = await hub.holdings(contents, signal)
     return unknown.filter((_, index) => holdings[index]?.kind !== 'have')
+  }
+}
+
+/** Changes that go together, within what fits one pack and one message. */
+class Batch {
+  readonly changes: Change[] = []
+  readonly leaving = new Set<RelPath>()
+  puts = 0
+  #bytes = 0
+  #words = 0
+
+  get isFull(): boolean {
+    return this.leaving.size >= 2 * PACK_BODIES || this.#words >= MESSAGE_BYTES
+  }
+
+  hasRoomFor(put: Put): boolean {
+    const bytes = this.#bytes + (put.print.kind === 'file' ? put.print.size : 0)
+    return this.puts === 0 || (bytes <= PACK_BYTES && this.#words + wordsOf(put) <= MESSAGE_BYTES)
+  }
+
+  add(change: Change): void {
+    this.changes.push(change)
+    this.#words += wordsOf(change)
+    if (change.kind === 'gone') this.leaving.add(change.path)
+    else {
+      this.puts += 1
+      if (change.print.kind === 'file') this.#bytes += change.print.size
+    }
   }
 }
 

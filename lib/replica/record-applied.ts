@@ -56,7 +56,14 @@ export class AppliedRecord {
 
   /** The heads need not be applied any more. */
   drop(heads: readonly Head[]): void {
-    for (const head of heads) this.#state.parts.base.dropIncoming(head.path, head.seq)
+    this.#state.parts.base.dropIncomings(heads)
+  }
+
+  /** Something is gone from `path`: a directory above that could not go yet is tried again. */
+  vacated(path: RelPath): void {
+    const { blocked, fresh } = this.#state
+    if (blocked.size === 0) return
+    for (const dir of ancestorsOf(path)) if (blocked.delete(dir) && fresh !== 'all') fresh.add(dir)
   }
 
   #record(step: ApplyStep, result: WriteResult): void {
@@ -96,7 +103,7 @@ export class AppliedRecord {
         return
       case 'remove':
         base.remove([head.path])
-        this.#vacated(head.path)
+        this.vacated(head.path)
         if (head.entry !== undefined) return
         this.drop([head])
         log[this.#level](`Removed ${head.path}`, { folder: name, seq: head.seq })
@@ -110,7 +117,7 @@ export class AppliedRecord {
             : [{ path: member.head.path, seq: member.head.seq, entry: member.head.entry, print: member.base.print }],
         )
         base.remove([step.base.path, ...members.map((member) => member.base.path)])
-        this.#vacated(step.base.path)
+        this.vacated(step.base.path)
         if (print !== undefined) base.put([{ path: head.path, seq: head.seq, entry: step.entry, print }, ...rows])
         this.drop([step.gone, ...members.flatMap((member) => [member.head, member.gone])])
         if (step.do === 'move' || sameMode(step.entry, head.entry)) this.drop([head])
@@ -137,13 +144,6 @@ export class AppliedRecord {
         log[this.#level](`Pulled ${head.path}`, { folder: name, seq: head.seq, ...copied })
       }
     }
-  }
-
-  /** Something is gone from `path`: a directory above that could not go yet is tried again. */
-  #vacated(path: RelPath): void {
-    const { blocked, fresh } = this.#state
-    if (blocked.size === 0) return
-    for (const dir of ancestorsOf(path)) if (blocked.delete(dir) && fresh !== 'all') fresh.add(dir)
   }
 }
 

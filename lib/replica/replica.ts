@@ -4,11 +4,11 @@ import { mkdirSync } from 'node:fs'
 import { readMarker, writeMarker } from '../disk/marker.ts'
 import { mendStaging } from '../disk/staged-file.ts'
 import { Unreachable } from '../errors.ts'
-import type { PlacedHead } from '../model/content.ts'
+import type { HeadPlace } from '../model/content.ts'
 import { ROOT } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
-import { FolderState, type ReplicaParts } from './folder-state.ts'
+import { FolderState, type News, type ReplicaParts } from './folder-state.ts'
 import { FullComparison } from './full-comparison.ts'
 import { LocalSide } from './local-side.ts'
 import type { Hub, StartWatch, Watch } from './ports.ts'
@@ -22,13 +22,6 @@ export interface Agreement {
   readonly id: string
   readonly incarnation: string
   readonly pruned: Seq
-}
-
-/** New heads: those after `prev` up to `upTo`, less what this replica proposed itself. */
-export interface News {
-  readonly prev: Seq
-  readonly upTo: Seq
-  readonly heads: readonly PlacedHead[]
 }
 
 export type FolderCondition = 'in step' | 'scanning' | 'syncing' | 'waiting' | 'held' | 'halted' | 'offline'
@@ -51,6 +44,8 @@ export interface ReplicaStatus {
 
 /** How often the hub is told how far this replica is, at most. */
 const REPORT_MS = 500
+/** More news than this are not kept for later: they are asked for. */
+const NEWS = 16
 
 export class Replica implements AsyncDisposable {
   readonly #state: FolderState
@@ -155,19 +150,21 @@ export class Replica implements AsyncDisposable {
   }
 
   /** Takes a hint from the hub. */
-  told({ prev, upTo, heads }: News): void {
+  told(news: News): void {
     const { base } = this.#state.parts
+    const waiting = this.#state.news
     if (!this.#state.caughtUp) {
       this.#mustCatchUp = true
       return
     }
-    const cursor = base.cursor()
-    if (upTo <= cursor) return
-    if (prev > cursor) {
+    const known = Math.max(base.cursor(), waiting.at(-1)?.upTo ?? 0)
+    if (news.upTo <= known) return
+    if (news.prev > known || waiting.length >= NEWS) {
       this.#catchUp()
       return
     }
-    this.#state.takeHeads(heads, upTo)
+    if (news.moved !== undefined || waiting.length > 0) this.#state.news = [...waiting, news]
+    else this.#state.takeHeads(news.heads, news.upTo)
     this.#state.applyBell.ring()
     this.#state.changed()
   }
@@ -298,12 +295,14 @@ export class Replica implements AsyncDisposable {
     this.#state.attached = undefined
     this.#state.caughtUp = false
     this.#state.leftovers.detached()
+    this.#state.news = []
     this.#state.wakeAll()
   }
 
   /** Asks for all heads after the cursor; asked again meanwhile, it does so again. */
   #catchUp(): void {
     this.#mustCatchUp = true
+    this.#state.news = []
     if (this.#catching !== undefined) return
     this.#catching = this.#catchUpNow()
       .catch((error: unknown) => {
@@ -330,9 +329,10 @@ export class Replica implements AsyncDisposable {
       const attached = this.#state.attached
       if (attached === undefined) return
       using all = this.#mustCompareAll ? new FullComparison(this.#state) : undefined
+      let rest: HeadPlace | undefined
       for (let more = true; more;) {
         const since = all?.upTo ?? base.cursor()
-        const page = await attached.hub.changes(since, attached.signal)
+        const page = await attached.hub.changes(rest ?? since, attached.signal)
         // A reply that was cut takes the cursor back: the page is not all there is after it.
         if (this.#state.attached !== attached || (all === undefined && base.cursor() < since)) {
           this.#mustCatchUp = true
@@ -340,7 +340,8 @@ export class Replica implements AsyncDisposable {
         }
         if (all === undefined) this.#state.takeHeads(page.heads, page.upTo)
         else all.take(page)
-        more = page.more
+        ;({ more, rest } = page)
+        this.#state.isCut = rest !== undefined
         if (!more) this.#mustCompareAll = false
         this.#state.applyBell.ring()
         this.#state.changed()
@@ -360,6 +361,7 @@ export class Replica implements AsyncDisposable {
       !state.scanning &&
       state.dirtyTrees.size === 0 &&
       state.busy.size === 0 &&
+      state.news.length === 0 &&
       !this.#local.restless &&
       !this.#push.active &&
       !this.#pull.active &&

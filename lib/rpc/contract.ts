@@ -2,7 +2,19 @@
 
 import { z } from 'zod'
 import type { RpcMethod, RpcPeer } from './peer.ts'
-import { wireDigest, wireEntry, wireHead, wireOutcome, wirePatch, wirePath, wirePlace, wireProposal } from './wire.ts'
+import {
+  wireDigest,
+  wireEntry,
+  wireHead,
+  wireHeadPlace,
+  wireMovedTree,
+  wireOutcome,
+  wirePatch,
+  wirePath,
+  wirePlace,
+  wireProposal,
+  wireTreeMove,
+} from './wire.ts'
 
 /** Version of this contract; both sides must speak the same. */
 export const PROTOCOL = 1
@@ -15,7 +27,15 @@ const timeMs = z.number()
 
 const nothing = z.strictObject({})
 
-const page = z.strictObject({ heads: z.array(wireHead).max(5000), upTo: seq, more: z.boolean() })
+/** `rest`: the page ended among heads of one Seq; what to ask `since` next. */
+const page = z.strictObject({
+  heads: z.array(wireHead).max(5000),
+  upTo: seq,
+  more: z.boolean(),
+  rest: wireHeadPlace.optional(),
+})
+
+const commit = z.strictObject({ outcomes: z.array(wireOutcome), heads: z.array(wireHead), prev: seq, upTo: seq })
 
 const revision = z.strictObject({
   folder,
@@ -70,7 +90,10 @@ export const toCoordinator = {
   /** On the data connection: which control session it belongs to. */
   attach: { params: z.strictObject({ session: id }), result: nothing },
   /** Heads after a Seq, oldest first; `since: 0` = the current state. */
-  changes: { params: z.strictObject({ folder, since: seq, limit: z.int().min(1).max(5000) }), result: page },
+  changes: {
+    params: z.strictObject({ folder, since: z.union([seq, wireHeadPlace]), limit: z.int().min(1).max(5000) }),
+    result: page,
+  },
   /** What I want to push: per file `have`, or `go` from the byte that is staged already. */
   req_push_file: {
     params: z.strictObject({ folder, files: z.array(z.tuple([wireDigest, z.int().nonnegative()])).max(2000) }),
@@ -79,8 +102,10 @@ export const toCoordinator = {
   /** Staged; commit. */
   ack_push_file: {
     params: z.strictObject({ folder, proposals: z.array(wireProposal).min(1).max(5000) }),
-    result: z.strictObject({ outcomes: z.array(wireOutcome), heads: z.array(wireHead), prev: seq, upTo: seq }),
+    result: commit,
   },
+  /** Rename directories with all that lives below them, one after the other. */
+  move_dir: { params: z.strictObject({ folder, moves: z.array(wireTreeMove).min(1).max(16) }), result: commit },
   /** Where contents can be read now. */
   pack: {
     params: z.strictObject({ folder, wanted: z.array(wireDigest).max(5000) }),
@@ -134,9 +159,18 @@ export const toCoordinator = {
 
 /** Coordinator to client. */
 export const toClient = {
-  /** New heads of a folder: those after `prev`, up to `upTo`, less what this client proposed itself. A notification, and only a hint. */
+  /**
+   * New heads of a folder: those after `prev`, up to `upTo`, less what this client proposed itself; or, as `moved`, the move of a directory that
+   * made them all. A notification, and only a hint.
+   */
   pull_file: {
-    params: z.strictObject({ folder, prev: seq, upTo: seq, heads: z.array(wireHead).max(5000) }),
+    params: z.strictObject({
+      folder,
+      prev: seq,
+      upTo: seq,
+      heads: z.array(wireHead).max(5000),
+      moved: wireMovedTree.optional(),
+    }),
     result: nothing,
   },
   /** A large content is on its way: so many bytes of it can be read at `coming/<sha256>`; 0: it is withdrawn. A notification, and only a hint. */

@@ -6,6 +6,7 @@ import {
   PATCH_OPS,
   PATCH_SOURCES,
   type ContentPlace,
+  type HeadPlace,
   type Patch,
   type PatchOp,
   type PlacedHead,
@@ -15,11 +16,13 @@ import {
 import type { Digest } from '../model/digest.ts'
 import type { Entry } from '../model/entry.ts'
 import { parseRelPath } from '../model/path.ts'
-import type { Outcome } from '../model/revision.ts'
+import type { MovedTree, Outcome, TreeMark, TreeMove } from '../model/revision.ts'
 import { MALFORMED, isStagedName, readDigest, readEntry, readHead, readPlace, readProposal } from './tuples.ts'
 
 const seq = z.int().nonnegative()
 const size = z.int().nonnegative()
+const mode = z.int().min(0).max(0o777)
+const timeMs = z.number()
 
 /** A path inside a folder; anything else is refused here, before any code sees it. */
 export const wirePath = z.string().transform((text, context) => {
@@ -46,6 +49,30 @@ export const wirePlace = read(readPlace, 'a place')
 
 /** See `readHead`. */
 export const wireHead = read(readHead, 'a head')
+
+/** `[seq, path]`: a place among heads of one Seq. */
+export const wireHeadPlace = z.tuple([seq, wirePath]).transform(([number, path]): HeadPlace => ({ seq: number, path }))
+
+/** `[count, hash]`. */
+const wireMark = z
+  .tuple([z.int().nonnegative(), z.string().regex(/^[0-9a-f]{16}$/)])
+  .transform(([count, hash]): TreeMark => ({ count, hash }))
+
+/** `[from, to, base, mark, written at (ms)]`. */
+export const wireTreeMove = z
+  .tuple([wirePath, wirePath, seq, wireMark, timeMs])
+  .transform(([from, to, base, mark, writtenAtMs]): TreeMove => ({ from, to, base, mark, writtenAtMs }))
+
+/** `[from, to, seq, mode, mark]`. */
+export const wireMovedTree = z
+  .tuple([wirePath, wirePath, seq, mode, wireMark])
+  .transform(([from, to, number, bits, mark]): MovedTree => ({
+    from,
+    to,
+    seq: number,
+    entry: { kind: 'dir', mode: bits },
+    mark,
+  }))
 
 /** `[source, offset, length]` copies from a source, a number is so many bytes of data, a negative number so many zeros. */
 const wireOp = z.union([z.int(), z.tuple([size, size, size])]).transform((code, context): PatchOp => {
@@ -133,6 +160,18 @@ export function toWireProposal({ proposal, source }: SourcedProposal): unknown {
 
 export function toWirePatch({ sources, ops }: Patch): unknown {
   return [sources.map(toWireDigest), ops.map(codeOf)]
+}
+
+export function toWireSince(since: number | HeadPlace): unknown {
+  return typeof since === 'number' ? since : [since.seq, since.path]
+}
+
+export function toWireTreeMove({ from, to, base, mark, writtenAtMs }: TreeMove): unknown {
+  return [from, to, base, [mark.count, mark.hash], writtenAtMs]
+}
+
+export function toWireMovedTree({ from, to, seq: number, entry, mark }: MovedTree): unknown {
+  return [from, to, number, entry.mode, [mark.count, mark.hash]]
 }
 
 export function toWireOutcome(outcome: Outcome): unknown {

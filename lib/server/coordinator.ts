@@ -19,7 +19,7 @@ import type { ServerConnection } from '../ssh/server/server-connection.ts'
 import { serveSftp } from '../ssh/server/sftp-server.ts'
 import { SshServer } from '../ssh/server/ssh-server.ts'
 import { behindOf } from './facts.ts'
-import type { FolderHub } from './folder-hub.ts'
+import type { Announcement, FolderHub } from './folder-hub.ts'
 import { maintain } from './maintain.ts'
 import { openFolder, type ServedFolder } from './open-folder.ts'
 import { Roster, type Member } from './roster.ts'
@@ -307,10 +307,7 @@ export class Coordinator implements AsyncDisposable {
   }
 
   /** Tells everyone who shares the folder of a commit; its author knows. */
-  #tell(
-    folder: NodeFolder,
-    news: { author: string; prev: number; upTo: number; heads: Parameters<typeof piecesOf>[0]['heads'] },
-  ): void {
+  #tell(folder: NodeFolder, news: Announcement): void {
     const members = [...this.#roster.members()].filter(
       (member) => member.folders.has(folder.name) && member.name !== news.author,
     )

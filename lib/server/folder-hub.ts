@@ -9,6 +9,7 @@ import type { Log } from '../daemon/log.ts'
 import {
   PACKED_MAX,
   type ContentPlace,
+  type HeadPlace,
   type Patch,
   type PlacedHead,
   type Source,
@@ -16,12 +17,13 @@ import {
 } from '../model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../model/digest.ts'
 import type { RelPath } from '../model/path.ts'
-import type { Head, Outcome, Proposal, Revision, Seq } from '../model/revision.ts'
+import type { Head, MovedTree, Outcome, Proposal, Revision, Seq, TreeMove } from '../model/revision.ts'
 import type { ChangesPage, CommitReply, Content, Holding } from '../replica/ports.ts'
 import type { KeptContent } from '../store/contents.ts'
 import type { Journal } from '../store/journal.ts'
 import { commitView } from './commit-view.ts'
 import type { ContentStore } from './content-store.ts'
+import { moveTrees } from './move-trees.ts'
 import type { Slice } from './ports.ts'
 
 /** A commit as the others are told of it: the heads after `prev` up to `upTo`. */
@@ -30,6 +32,8 @@ export interface Announcement {
   readonly prev: Seq
   readonly upTo: Seq
   readonly heads: readonly PlacedHead[]
+  /** A directory that was moved: instead of all the heads that it has now, and had. */
+  readonly moved?: MovedTree
 }
 
 interface NewContent extends Content {
@@ -113,7 +117,7 @@ export class FolderHub {
     this.#cursors.clear()
   }
 
-  changes(since: Seq, limit: number): ChangesPage {
+  changes(since: Seq | HeadPlace, limit: number): ChangesPage {
     return this.journal.headsAfter(since, limit, { live: since === 0 })
   }
 
@@ -175,6 +179,16 @@ export class FolderHub {
       this.store.uploads.refused(peer, entry.sha256)
     })
     return { ...reply, outcomes }
+  }
+
+  /** Moves directories, one after the other; each is told of by itself. */
+  moveTrees(peer: string, moves: readonly TreeMove[]): CommitReply {
+    const { reply, moved } = moveTrees(this.journal, moves, { peer, nowMs: this.#clock.now() })
+    for (const tree of moved) {
+      const news: Announcement = { author: peer, prev: tree.seq - 1, upTo: tree.seq, heads: [], moved: tree }
+      for (const listener of this.#listeners) listener(news)
+    }
+    return reply
   }
 
   /** Brings one version of a path back as a new revision by `peer`. */

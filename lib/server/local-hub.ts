@@ -5,7 +5,6 @@ import { pipeline } from 'node:stream/promises'
 import { copySparse } from '../disk/copy-sparse.ts'
 import type { SourcedProposal } from '../model/content.ts'
 import { SERVER } from '../model/peer.ts'
-import type { Seq } from '../model/revision.ts'
 import type { Depot, Hub } from '../replica/ports.ts'
 import type { FolderHub } from './folder-hub.ts'
 
@@ -14,9 +13,10 @@ const PAGE = 2000
 /** Peer `server`'s view of a folder's hub. */
 export function localHub(hub: FolderHub): Hub {
   return {
-    changes: (since: Seq) => promised(() => hub.changes(since, PAGE)),
+    changes: (since) => promised(() => hub.changes(since, PAGE)),
     holdings: (contents) => promised(() => hub.holdings(SERVER, contents)),
     propose: (batch: readonly SourcedProposal[], signal) => hub.propose(SERVER, batch, signal),
+    moveTrees: (moves) => promised(() => hub.moveTrees(SERVER, moves)),
     places: (digests) => promised(() => hub.places(digests)),
     // Copying the object on the same disk is quicker than making it again.
     recipe: () => Promise.resolve(undefined),

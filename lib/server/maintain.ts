@@ -21,7 +21,10 @@ export function maintain(
     const last = page.at(-1)
     if (last === undefined) break
     after = last.seq
-    const candidates = versions.kind === 'count' ? page.filter((row) => row.rank > versions.count) : page
+    const candidates =
+      versions.kind === 'count'
+        ? page.filter((row) => row.rank > versions.count || journal.followers(row, versions.count + 1) > versions.count)
+        : page
     const policy: Versions = versions.kind === 'count' ? { kind: 'none' } : versions
     const seqs = expired(
       candidates.map((row) => ({

@@ -64,7 +64,8 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     rememberDevice(parts)
   }
   const listening = hub.onCommit((news) => {
-    replica.told({ ...news, heads: news.author === 'server' ? [] : news.heads })
+    const { prev, upTo } = news
+    replica.told(news.author === 'server' ? { prev, upTo, heads: [] } : news)
   })
   signal.addEventListener(
     'abort',

@@ -2,16 +2,18 @@
 
 import { Refused } from '../errors.ts'
 import type { PlacedHead } from '../model/content.ts'
+import type { MovedTree } from '../model/revision.ts'
 import { MAX_LINE_BYTES } from '../rpc/framing.ts'
 import type { RpcMethod } from '../rpc/peer.ts'
 import { implement, PROTOCOL, toCoordinator } from '../rpc/contract.ts'
-import { toWireEntry, toWireHead, toWirePatch, toWirePlace } from '../rpc/wire.ts'
+import { toWireEntry, toWireHead, toWireMovedTree, toWirePatch, toWirePlace, toWireSince } from '../rpc/wire.ts'
 import type { Coordinator } from './coordinator.ts'
 import { fitReply } from './fit-reply.ts'
 import type { RevisionFact } from './facts.ts'
 import { historyOf, logOf } from './facts.ts'
 import type { FolderHub } from './folder-hub.ts'
 import type { Member } from './roster.ts'
+import type { Piece } from './teller.ts'
 
 /** An answer must fit one message with room to spare. Bytes. */
 const ANSWER_BYTES = 700 * 1024
@@ -76,7 +78,8 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
       for (let most = limit; ; most = Math.ceil(most / 2)) {
         const page = hub.changes(since, most)
         const heads = page.heads.map(toWireHead)
-        const answer = { heads, upTo: page.upTo, more: page.more }
+        const rest = page.rest === undefined ? {} : { rest: toWireSince(page.rest) }
+        const answer = { heads, upTo: page.upTo, more: page.more, ...rest }
         if (most === 1 || bytesOf(heads) <= ANSWER_BYTES) return answer
       }
     }),
@@ -94,6 +97,9 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
     ack_push_file: implement(toCoordinator.ack_push_file, async ({ folder, proposals }) => {
       const reply = await hubOf(folder).propose(member().name, proposals, coordinator.signal)
       return fitReply(reply, REPLY_BYTES)
+    }),
+    move_dir: implement(toCoordinator.move_dir, ({ folder, moves }) => {
+      return fitReply(hubOf(folder).moveTrees(member().name, moves), REPLY_BYTES)
     }),
     pack: implement(toCoordinator.pack, ({ folder, wanted }) => ({
       places: hubOf(folder)
@@ -140,8 +146,12 @@ export function piecesOf(news: {
   readonly prev: number
   readonly upTo: number
   readonly heads: readonly PlacedHead[]
-}): { prev: number; upTo: number; heads: unknown[] }[] {
-  const pieces: { prev: number; upTo: number; heads: unknown[] }[] = []
+  readonly moved?: MovedTree
+}): Piece[] {
+  if (news.moved !== undefined) {
+    return [{ prev: news.prev, upTo: news.upTo, heads: [], moved: toWireMovedTree(news.moved) }]
+  }
+  const pieces: Piece[] = []
   let heads: unknown[] = []
   let bytes = 0
   let prev = news.prev

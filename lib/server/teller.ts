@@ -10,6 +10,7 @@ export interface Piece {
   readonly prev: number
   readonly upTo: number
   readonly heads: readonly unknown[]
+  readonly moved?: unknown
 }
 
 /** So many bytes of a content can be read while it is sent. */

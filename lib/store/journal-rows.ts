@@ -8,7 +8,8 @@ import { ENTRY_FIELDS, number, readEntry, readHead, readPlace, readWhat, text } 
 import { RowFault } from './database.ts'
 import type { Row } from './engine.ts'
 
-export type StampedHead = Head & { readonly stamp: Stamp }
+/** `origin`: the revision that wrote it, when a move of a directory gave it another Seq since. */
+export type StampedHead = Head & { readonly stamp: Stamp; readonly origin?: Seq }
 
 /** A revision that is not current. `rank`: how many later ones its path has, counted to 10,000. Times in ms since 1970. */
 export interface Superseded {
@@ -27,7 +28,7 @@ export interface KnownClient {
 }
 
 /** What to select for `readStampedHead`. */
-export const HEAD_FIELDS = `parent, name, seq, ${ENTRY_FIELDS}, time_ms, peer`
+export const HEAD_FIELDS = `parent, name, seq, prior_seq, ${ENTRY_FIELDS}, time_ms, peer`
 
 /** Where to select `PLACED_FIELDS` from. */
 export const PLACED = 'heads LEFT JOIN contents ON contents.sha256 = heads.sha256'
@@ -40,7 +41,9 @@ export const PLACED_FIELDS = `parent, name, seq, kind, heads.size AS size, CAST(
 export const REVISIONS = `SELECT seq, path, what, ${ENTRY_FIELDS}, time_ms, peer, loser, from_path FROM revisions`
 
 export function readStampedHead(row: Row): StampedHead {
-  return { ...readHead(row), stamp: readStamp(row) }
+  const head = { ...readHead(row), stamp: readStamp(row) }
+  const origin = row['prior_seq'] === null ? 0 : number(row, 'prior_seq')
+  return origin === 0 ? head : { ...head, origin }
 }
 
 export function readPlacedHead(row: Row): PlacedHead {

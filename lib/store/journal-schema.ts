@@ -30,5 +30,6 @@ export const JOURNAL_SCHEMA: Schema = {
      CREATE TABLE clients (name TEXT PRIMARY KEY, cursor INTEGER NOT NULL, last_seen_ms REAL NOT NULL) WITHOUT ROWID;
      CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;`,
     'CREATE TABLE patches (sha256 BLOB PRIMARY KEY, sources BLOB NOT NULL, ops TEXT NOT NULL) WITHOUT ROWID;',
+    'CREATE INDEX revisions_from ON revisions (from_path) WHERE from_path IS NOT NULL;',
   ],
 }

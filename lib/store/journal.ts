@@ -1,6 +1,6 @@
 // The journal: the coordinator's record of one folder. Only its commit makes a revision exist.
 
-import type { Patch, PlacedHead } from '../model/content.ts'
+import type { HeadPlace, Patch, PlacedHead } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { isBelow } from '../model/path.ts'
 import type { DirPath, RelPath } from '../model/path.ts'
@@ -8,6 +8,7 @@ import type { Collision, Revision, Seq, Stamp } from '../model/revision.ts'
 import { below, deepRange } from './below.ts'
 import type { ReadRows } from './below.ts'
 import { ENTRY_COLUMNS, entryValues, number, pathValues, text, whatValue } from './columns.ts'
+import type { Value } from './engine.ts'
 import { Contents } from './contents.ts'
 import type { KeptContent, NewContent, PackUse } from './contents.ts'
 import { openDatabase } from './database.ts'
@@ -29,6 +30,8 @@ import {
 import type { KnownClient, StampedHead, Superseded } from './journal-rows.ts'
 import { JOURNAL_SCHEMA } from './journal-schema.ts'
 import { newestPruned, pruneTombstones } from './tombstones.ts'
+import { followersOf, hasMoves, revisionsAt, revisionsIn, versionsOf } from './lineage.ts'
+import { moveBelow } from './move-tree.ts'
 import { many, readMany } from './many.ts'
 
 /** What becomes true at once. `nowMs`: the coordinator's clock; from then on what it replaces counts as superseded; default: now. */
@@ -39,17 +42,22 @@ export interface Commit {
   readonly nowMs?: number
 }
 
-/** Heads in the order of their Seq. `upTo`: they are all there is up to this Seq. `more`: there is more after it. */
+/**
+ * Heads in the order of their Seq. `upTo`: with those of the pages before they are all there is up to this Seq. `more`: there is more after it.
+ * `rest`: the page ended among heads of one Seq, and goes on after that place.
+ */
 export interface HeadPage {
   readonly heads: PlacedHead[]
   readonly upTo: Seq
   readonly more: boolean
+  readonly rest?: HeadPlace
 }
 
 /** One folder's journal. Open it once per machine; what `commit` returned from is on the disk. */
 export class Journal {
   readonly #db: Database
   readonly #contents: Contents
+  #hasMoves: boolean | undefined
 
   readonly #readLive: ReadRows<StampedHead> = (where, values) =>
     this.#db.all(readStampedHead, `SELECT ${HEAD_FIELDS} FROM heads WHERE kind IS NOT NULL AND ${where}`, ...values)
@@ -143,30 +151,31 @@ export class Journal {
   }
 
   /**
-   * The next `limit` heads after `since`, or more where a move gave many the same Seq: they stay together. Tombstones are left out when
-   * `live`, or since 0 (who knows nothing has nothing to remove).
+   * The next `limit` heads after `since`: a Seq, or a place among the many heads of one move. Tombstones are left out when `live`, or since 0
+   * (who knows nothing has nothing to remove).
    */
-  headsAfter(since: Seq, limit: number, { live }: { readonly live: boolean }): HeadPage {
+  headsAfter(since: Seq | HeadPlace, limit: number, { live }: { readonly live: boolean }): HeadPage {
     const kept = live || since === 0 ? 'AND kind IS NOT NULL' : ''
-    const select = `SELECT ${PLACED_FIELDS} FROM ${PLACED} WHERE`
-    const page = this.#db.all(readPlacedHead, `${select} seq > ? ${kept} ORDER BY seq LIMIT ?`, since, limit)
-    const last = page.at(-1)
-    if (last === undefined || page.length < limit) return { heads: page, upTo: this.seq(), more: false }
-    const upTo = last.head.seq
-    const before = page.filter(({ head }) => head.seq < upTo)
-    const tied = this.#db.all(readPlacedHead, `${select} seq = ? ${kept}`, upTo)
-    const more = this.#db.get(() => true, `SELECT 1 AS one FROM heads WHERE seq > ? ${kept} LIMIT 1`, upTo) ?? false
-    return { heads: [...before, ...tied], upTo: more ? upTo : this.seq(), more }
+    const [after, values] = typeof since === 'number' ? ['seq > ?', [since]] : [AFTER_PLACE, orderValues(since)]
+    const sql = `SELECT ${PLACED_FIELDS} FROM ${PLACED} WHERE ${after} ${kept} ORDER BY seq, parent, name LIMIT ?`
+    const heads = this.#db.all(readPlacedHead, sql, ...values, limit)
+    const last = heads.at(-1)?.head
+    if (last === undefined || heads.length < limit) return { heads, upTo: this.seq(), more: false }
+    const rest = { seq: last.seq, path: last.path }
+    const next = `SELECT seq FROM heads WHERE ${AFTER_PLACE} ${kept} ORDER BY seq, parent, name LIMIT 1`
+    const seq = this.#db.get((row) => number(row, 'seq'), next, ...orderValues(rest))
+    if (seq === undefined) return { heads, upTo: this.seq(), more: false }
+    return seq === rest.seq ? { heads, upTo: seq - 1, more: true, rest } : { heads, upTo: rest.seq, more: true }
   }
 
-  /** Every kept revision of `path`, losers too, oldest first. */
+  /** Every kept revision of `path`, losers too, oldest first; those too of where it stood before a directory above it was moved. */
   revisionsOf(path: RelPath): Revision[] {
-    return this.revisionsAfter(path, 0)
+    return this.#knowsMoves() ? versionsOf(this.#db, path) : revisionsIn(this.#db, path, 0)
   }
 
-  /** Those of `path` after `seq`, oldest first. */
+  /** Those at `path` itself after `seq`, oldest first. */
   revisionsAfter(path: RelPath, seq: Seq): Revision[] {
-    return this.#db.all(readRevision, `${REVISIONS} WHERE path = ? AND seq > ? ORDER BY seq`, path, seq)
+    return this.#knowsMoves() ? revisionsAt(this.#db, path, seq) : revisionsIn(this.#db, path, seq)
   }
 
   revision(seq: Seq): Revision | undefined {
@@ -284,12 +293,19 @@ export class Journal {
     return this.#db.all(readSuperseded, SUPERSEDED, after, limit)
   }
 
-  /** Forgets superseded revisions, and the collisions whose loser they are; a current revision stays. One transaction. */
+  /** How many revisions followed this one where its path was taken since, when directories above it were moved; counted to `most`. */
+  followers({ path, seq }: Pick<Superseded, 'path' | 'seq'>, most: number): number {
+    return this.#knowsMoves() ? followersOf(this.#db, path, seq, most) : 0
+  }
+
+  /**
+   * Forgets superseded revisions, and the collisions whose loser they are; a current revision stays, and the move of a directory as long as some
+   * head has its Seq. One transaction.
+   */
   deleteRevisions(seqs: readonly Seq[]): void {
     this.transaction(() => {
       for (const seq of seqs) {
-        const sql = 'DELETE FROM revisions WHERE seq = ? AND superseded_ms IS NOT NULL'
-        if (this.#db.run(sql, seq) > 0) this.#db.run('DELETE FROM collisions WHERE loser_seq = ?', seq)
+        if (this.#db.run(DELETE_REVISION, seq) > 0) this.#db.run('DELETE FROM collisions WHERE loser_seq = ?', seq)
       }
     })
   }
@@ -333,30 +349,22 @@ export class Journal {
     this.#db.run(INSERT_REVISION, seq, path, whatValue(what), ...columns, stamp.timeMs, stamp.peer, ...fate)
   }
 
-  #moveBelow({ seq, path, stamp, from }: Revision, nowMs: number): void {
+  /** Whether a directory was ever moved, as far as is known. */
+  #knowsMoves(): boolean {
+    this.#hasMoves ??= hasMoves(this.#db)
+    return this.#hasMoves
+  }
+
+  #moveBelow(revision: Revision, nowMs: number): void {
+    const { seq, path, from } = revision
     if (from === undefined || from === path || isBelow(from, path) || isBelow(path, from)) {
       throw new Error(`Cannot commit revision ${seq}: "${path}" cannot be moved from "${from ?? ''}"`)
     }
     if (this.head(path)?.entry !== undefined || this.hasLiveBelow(path)) {
       throw new Error(`Cannot commit revision ${seq}: something lives at "${path}"`)
     }
-    const { timeMs, peer } = stamp
-    const db = this.#db
-    const to = deepRange(path)
-    const old = deepRange(from)
-    db.run(SUPERSEDE, nowMs, ...pathValues(from))
-    for (const [where, values] of [
-      ['parent = ?', [path]],
-      ['parent >= ? AND parent < ?', to],
-    ] as const) {
-      db.run(`${SUPERSEDE_BURIED} AND ${where})`, nowMs, ...values)
-      db.run(`DELETE FROM heads WHERE kind IS NULL AND ${where}`, ...values)
-    }
-    db.run(MOVE_CHILDREN, path, seq, from)
-    db.run(MOVE_DEEP, path, from, seq, ...old)
-    db.run(BURY_CHILDREN, from, seq, timeMs, peer, path, seq)
-    db.run(BURY_DEEP, from, path, seq, timeMs, peer, ...to, seq)
-    db.run(PUT_BURIED, ...pathValues(from), seq, timeMs, peer)
+    moveBelow(this.#db, revision, from, nowMs)
+    this.#hasMoves = true
   }
 
   #name(key: 'folderId' | 'incarnation'): string {
@@ -366,6 +374,7 @@ export class Journal {
   }
 }
 
+const AFTER_PLACE = '(seq, parent, name) > (?, ?, ?)'
 const STAMPS = many('(?)', (keys) => `SELECT seq, time_ms, peer FROM revisions WHERE seq IN ${keys}`)
 const META = 'SELECT value FROM meta WHERE key = ?'
 const SET_META = 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)'
@@ -378,19 +387,14 @@ const INSERT_COLLISION = `INSERT OR REPLACE INTO collisions (loser_seq, path, ti
   VALUES (?, ?, ?, ?, ?, ?)`
 const SUPERSEDE = `UPDATE revisions SET superseded_ms = ?
   WHERE seq = (SELECT coalesce(prior_seq, seq) FROM heads WHERE parent = ? AND name = ?)`
-const SUPERSEDE_BURIED = `UPDATE revisions SET superseded_ms = ?
-  WHERE seq IN (SELECT coalesce(prior_seq, seq) FROM heads WHERE kind IS NULL`
+const DELETE_REVISION = `DELETE FROM revisions WHERE seq = ? AND superseded_ms IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM heads WHERE heads.seq = revisions.seq)`
 const SUPERSEDED = `SELECT seq, path, time_ms, superseded_ms, (SELECT count(*) FROM
     (SELECT 1 FROM revisions AS later WHERE later.path = revisions.path AND later.seq > revisions.seq LIMIT 10000)) AS rank
   FROM revisions WHERE superseded_ms IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?`
 const COUNT_LIVE = `SELECT count(*) AS heads FROM heads
   WHERE kind IS NOT NULL AND ((parent = ? AND name = ?) OR parent = ? OR (parent >= ? AND parent < ?))`
-const MOVE_CHILDREN = `UPDATE heads SET parent = ?, prior_seq = coalesce(prior_seq, seq), seq = ?
-  WHERE parent = ? AND kind IS NOT NULL`
-const MOVE_DEEP = `UPDATE heads SET parent = ? || substr(parent, length(?) + 1), prior_seq = coalesce(prior_seq, seq), seq = ?
-  WHERE parent >= ? AND parent < ? AND kind IS NOT NULL`
-const BURIED = 'INSERT OR REPLACE INTO heads (parent, name, seq, prior_seq, time_ms, peer)'
-const BURY_CHILDREN = `${BURIED} SELECT ?, name, ?, 0, ?, ? FROM heads WHERE parent = ? AND seq = ?`
-const BURY_DEEP = `${BURIED} SELECT ? || substr(parent, length(?) + 1), name, ?, 0, ?, ?
-  FROM heads WHERE parent >= ? AND parent < ? AND seq = ?`
-const PUT_BURIED = `${BURIED} VALUES (?, ?, ?, 0, ?, ?)`
+
+function orderValues({ seq, path }: HeadPlace): readonly Value[] {
+  return [seq, ...pathValues(path)]
+}

@@ -4,11 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { treeMark } from '../../lib/core/tree-mark.ts'
 import { Refused } from '../../lib/errors.ts'
-import type { Source, SourcedProposal } from '../../lib/model/content.ts'
+import type { HeadPlace, Source, SourcedProposal } from '../../lib/model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import type { Entry, FileEntry } from '../../lib/model/entry.ts'
 import { hostPath } from '../../lib/model/path.ts'
+import type { TreeMove } from '../../lib/model/revision.ts'
 import type { Hub, PlacedContent } from '../../lib/replica/ports.ts'
 import type { FolderHub } from '../../lib/server/folder-hub.ts'
 import { dir, rel, symlink } from '../support/builders.ts'
@@ -227,6 +229,59 @@ export function testHub(t: Test, name: string, open: (t: Test) => Promise<Subjec
     t.ok(pages > 1)
   })
 
+  test('the move of a directory is one proposal, however much is in it, and is told of page by page', async (t, {
+    hub,
+    behind,
+  }) => {
+    const count = 9000
+    const all = [
+      put('d', 0, dir()),
+      ...Array.from({ length: count }, (_, i) => put(`d/${'x'.repeat(80)}${String(i)}`, 0, symlink('to'))),
+    ]
+    for (let from = 0; from <= count; from += 1500) await behind.propose('other', all.slice(from, from + 1500), never)
+    const reply = await hub.moveTrees([moveOf(behind, 'd', 'e')], never)
+    const seq = count + 2
+    t.same(reply, { outcomes: [{ kind: 'accepted', seq }], heads: [], prev: count + 1, upTo: seq })
+    const told = new Map<string, unknown>()
+    const cursors: number[] = []
+    let heads = 0
+    let next: number | HeadPlace = count + 1
+    for (let more = true; more;) {
+      const page = await hub.changes(next, never)
+      for (const { head } of page.heads) {
+        heads++
+        told.set(head.path, head.entry)
+      }
+      cursors.push(page.upTo)
+      more = page.more
+      next = page.rest ?? page.upTo
+    }
+    t.same([heads, told.size], [2 * (count + 1), 2 * (count + 1)], 'each is told once')
+    t.match([told.get('e'), told.get('d')], [dir(), undefined])
+    t.ok(cursors.length > 1)
+    t.same([...new Set(cursors)], [count + 1, seq], 'all that was told is told only when all of it was')
+  })
+
+  test('a move that the coordinator cannot take changes nothing', async (t, { hub, behind }) => {
+    await hub.propose([put('d', 0, dir()), put('d/l', 0, symlink('to')), put('e', 0, dir())], never)
+    const good = moveOf(behind, 'd', 'f')
+    await behind.propose('other', [put('d/new', 0, symlink('new'))], never)
+    const reply = await hub.moveTrees(
+      [good, { ...good, to: rel('e') }, { ...good, to: rel('d/l/x') }, { ...good, base: 9 }],
+      never,
+    )
+    t.match(
+      reply.outcomes,
+      [409, 409, 400, 409].map((status) => ({ kind: 'refused', status })),
+    )
+    t.match(reply, { prev: 4, upTo: 4 })
+    const again = await hub.moveTrees([moveOf(behind, 'd', 'f'), moveOf(behind, 'e', 'g')], never)
+    t.match(again.outcomes, [
+      { kind: 'accepted', seq: 5 },
+      { kind: 'accepted', seq: 6 },
+    ])
+  })
+
   test('names of three bytes a character fit their messages all the same', async (t, { hub, behind }) => {
     const deep = Array.from({ length: 12 }, () => '深'.repeat(80)).join('/')
     const all = Array.from({ length: 600 }, (_, index) => put(`${deep}${String(index)}`, 0, dir()))
@@ -239,6 +294,13 @@ export function testHub(t: Test, name: string, open: (t: Test) => Promise<Subjec
     }
     t.ok(all.every(({ proposal }) => paths.has(proposal.path)))
   })
+}
+
+/** The move of a directory as somebody proposes it who knows all that is there. */
+function moveOf({ journal }: FolderHub, from: string, to: string): TreeMove {
+  const base = journal.head(rel(from))?.seq ?? 0
+  const mark = treeMark(rel(from), journal.liveBelow(rel(from)))
+  return { from: rel(from), to: rel(to), base, mark, writtenAtMs: Date.now() }
 }
 
 /** Files of one test. */

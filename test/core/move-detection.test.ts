@@ -1,5 +1,5 @@
 import t from 'tap'
-import { findMoves } from '../../lib/core/move-detection.ts'
+import { findMovedDirs, findMoves } from '../../lib/core/move-detection.ts'
 import type { Entry, Fingerprint } from '../../lib/model/entry.ts'
 import { dir, file, printOf, rel, row } from '../support/builders.ts'
 
@@ -76,4 +76,57 @@ t.test('a directory of which something stayed behind is moved piece by piece', a
   )
   t.same(dirMoves, [])
   t.same(moves.map((move) => move.to).sort(), ['b', 'b/f', 'c'])
+})
+
+const DIR = [gone('a', dir(), '1'), gone('a/s', dir(), '2'), gone('a/s/f', file(1), '3'), gone('a/g', file(2), '4')]
+const stays = (path: string, entry: Entry, ino: string) => put(path, entry, ino, { ctimeNs: '1' })
+
+t.test('a directory that stands elsewhere with all its files was moved as one', async (t) => {
+  const puts = [
+    put('b', dir(), '1'),
+    stays('b/s', dir(), '2'),
+    stays('b/s/f', file(1), '3'),
+    stays('b/g', file(2), '4'),
+  ]
+  const [moved, ...others] = findMovedDirs([...DIR, gone('a-z', file(9), '9')], [...puts, put('new', file(5), '5')])
+  t.match(moved, { from: 'a', to: 'b', base: { path: 'a' }, put: { path: 'b' }, isWhole: true })
+  t.same(moved?.gone.map(({ path }) => path).sort(), ['a/g', 'a/s', 'a/s/f'])
+  t.same(moved?.untouched.map(({ path }) => path).sort(), ['b/g', 'b/s', 'b/s/f'])
+  t.same(others, [])
+})
+
+t.test('what changed in a moved directory does not keep it from being moved', async (t) => {
+  const puts = [put('b', dir(), '1'), stays('b/s', dir(), '2'), stays('b/s/f', file(1), '3'), put('b/g', file(8), '4')]
+  const [moved] = findMovedDirs(DIR, puts)
+  t.match(moved, { from: 'a', to: 'b', isWhole: false })
+  t.same(moved?.untouched.map(({ path }) => path).sort(), ['b/s', 'b/s/f'])
+})
+
+t.test('a directory with the inode of another is that one only when its files bear witness', async (t) => {
+  const b = put('b', dir(), '1')
+  for (const [what, left, puts] of [
+    ['no files', [gone('a', dir(), '1')], [b]],
+    ['none of them', DIR, [b, stays('b/s', dir(), '2')]],
+    ['other inodes', DIR, [b, stays('b/s/f', file(1), '7'), stays('b/g', file(2), '8')]],
+    ['changed', DIR, [b, put('b/s/f', file(1), '3'), put('b/g', file(2), '4')]],
+    ['one of three', [...DIR, gone('a/h', file(3), '5')], [b, stays('b/g', file(2), '4')]],
+    ['no directory', DIR, [put('b', file(7), '1'), stays('b/g', file(2), '4')]],
+    ['not new', DIR, [{ ...b, base: row('b', file(1)) }, stays('b/s/f', file(1), '3'), stays('b/g', file(2), '4')]],
+    ['inside itself', DIR, [put('a/t', dir(), '1'), stays('a/t/s/f', file(1), '3'), stays('a/t/g', file(2), '4')]],
+  ] as const)
+    t.same(findMovedDirs(left, puts), [], what)
+  const up = [gone('a/s', dir(), '2'), gone('a/s/f', file(1), '3')]
+  t.same(findMovedDirs(up, [put('a', dir(), '2'), stays('a/f', file(1), '3')]), [], 'in place of what it was in')
+})
+
+t.test('of directories in each other the outermost is moved first', async (t) => {
+  const left = [...DIR, gone('z', dir(), '8'), gone('z/f', file(9), '9')]
+  const puts = [
+    ...[put('b', dir(), '1'), stays('b/g', file(2), '4'), put('c', dir(), '2'), stays('c/f', file(1), '3')],
+    ...[put('y', dir(), '8'), stays('y/f', file(9), '9')],
+  ]
+  t.same(
+    findMovedDirs(left, puts).map(({ from, to }) => `${from} ${to}`),
+    ['a b', 'z y'],
+  )
 })

@@ -1,6 +1,6 @@
 // Journeys of moves and of what editors do instead of writing a file.
 import { randomBytes } from 'node:crypto'
-import { lstatSync, renameSync } from 'node:fs'
+import { lstatSync, renameSync, statSync } from 'node:fs'
 import t from 'tap'
 import { Journey } from '../support/journey.ts'
 
@@ -35,6 +35,38 @@ t.test('a moved large file is on the other side the same inode: nothing was copi
   a.move('big', 'bigger')
   await j.inStep()
   t.equal(lstatSync(b.at('bigger/one.bin')).ino, before)
+})
+
+t.test('a renamed directory of 3,000 files is one rename, and history knows its files by both names', async (t) => {
+  for (let i = 0; i < 3000; i++) a.put(`many/d${i % 30}/f${i}`, `body ${i}`)
+  await j.settled()
+  const inodes = (dir: string) => ['', '/d7', '/d7/f7', '/d29/f2999'].map((path) => lstatSync(b.at(dir + path)).ino)
+  const before = inodes('many')
+  const wire = () => statSync(`${b.state}/messages.log`).size + statSync(`${a.state}/messages.log`).size
+  const said = wire()
+  a.move('many', 'lots')
+  await j.inStep()
+  t.same(inodes('lots'), before)
+  await j.settled()
+  t.ok(wire() - said < 64 * 1024, `${wire() - said} bytes of messages`)
+  a.put('lots/d7/f7', 'edited')
+  await j.settled()
+  for (const path of ['lots/d7/f7', 'many/d7/f7']) {
+    t.match((await a.command('history', `docs/${path}`)).stdout, /create/, path)
+  }
+  const revisions = JSON.parse((await a.command('history', 'docs/lots/d7/f7', '-json')).stdout) as {
+    rev: number
+    what: string
+  }[]
+  t.same(
+    revisions.map(({ what }) => what),
+    ['create', 'move', 'update'],
+  )
+  const first = revisions[0]?.rev ?? 0
+  t.equal((await a.command('restore', `docs/lots/d7/f7@${first}`)).status, 0)
+  await j.eventually('the first version is back', () => b.read('lots/d7/f7') === 'body 7')
+  t.equal((await a.command('restore', `docs/many/d7/f7@${first}`)).status, 0)
+  await j.eventually('it is back at its old place too', () => b.has('many/d7/f7') && b.read('many/d7/f7') === 'body 7')
 })
 
 t.test('a directory that is moved twice, and back, ends where it is', async (t) => {

@@ -5,11 +5,11 @@ import type { Entry } from '../../lib/model/entry.ts'
 import { sameContent, sameEntry } from '../../lib/model/entry.ts'
 import type { RelPath } from '../../lib/model/path.ts'
 import { ancestorsOf, isBelow, parentOf } from '../../lib/model/path.ts'
-import type { Outcome } from '../../lib/model/revision.ts'
+import type { MovedTree, Outcome } from '../../lib/model/revision.ts'
 import { digestOf, rel } from '../support/builders.ts'
 import { MemoryJournal } from '../support/memory-journal.ts'
 import type { Standing } from './simulated-disk.ts'
-import type { Page, Sent } from './simulated-replica.ts'
+import type { Page, Sent, SentMove } from './simulated-replica.ts'
 import { SimulatedReplica } from './simulated-replica.ts'
 
 const PATHS = ['a', 'b', 'a/x', 'a/y', 'b/x', 'a/x/p', 'a/y/q', 'b/x/p', 'c', 'c/x'].map(rel)
@@ -29,6 +29,9 @@ export function dice(seed: number): () => number {
 
 type Message =
   | { readonly kind: 'propose'; readonly sent: Sent }
+  | { readonly kind: 'move'; readonly sent: SentMove }
+  | { readonly kind: 'moved'; readonly sent: SentMove; readonly outcome: Outcome }
+  | { readonly kind: 'news'; readonly prev: number; readonly moved: MovedTree }
   | { readonly kind: 'changes'; readonly since: number }
   | { readonly kind: 'outcomes'; readonly sent: Sent; readonly outcomes: readonly Outcome[] }
   | { readonly kind: 'page'; readonly page: Page }
@@ -36,6 +39,8 @@ type Message =
 /** One history. It throws when a promise is broken; `log` tells what happened. */
 export class History {
   readonly log: string[] = []
+  /** How many directories were moved as one. */
+  moves = 0
   readonly #roll: () => number
   readonly #journal = new MemoryJournal()
   readonly #contents = new Set<Digest>()
@@ -46,13 +51,16 @@ export class History {
   readonly #written = new Set<Digest>()
   readonly #conflict: 'latest' | 'keep-both'
   readonly #isSolo: boolean
+  readonly #likesMoves: boolean
   #nowMs = 1_700_000_000_000
   #content = 0
+  #moved = 0
 
-  /** `isSolo`: people work on one machine only, and no base is lost. */
-  constructor(seed: number, isSolo: boolean) {
+  /** `isSolo`: people work on one machine only, and no base is lost. `likesMoves`: they move many directories. */
+  constructor(seed: number, isSolo: boolean, likesMoves: boolean) {
     this.#roll = dice(seed)
     this.#isSolo = isSolo
+    this.#likesMoves = likesMoves
     this.#conflict = this.#roll() < 0.3 ? 'keep-both' : 'latest'
     this.#replicas = ['ann', 'bob', 'server'].map((name) => {
       const skewMs = this.#roll() < 0.5 ? 0 : Math.floor(this.#roll() * 2000) - 1000
@@ -82,6 +90,10 @@ export class History {
   }
 
   #event(replica: SimulatedReplica): void {
+    if (this.#likesMoves && this.#roll() < 0.1) {
+      this.#round()
+      return
+    }
     const roll = this.#roll()
     if (roll < 0.4) this.#work(replica)
     else if (roll < 0.55) this.#push(replica)
@@ -96,6 +108,10 @@ export class History {
   #work(replica: SimulatedReplica): void {
     if (this.#isSolo && replica !== this.#replicas[0]) return
     const { disk } = replica
+    if (this.#likesMoves && this.#roll() < 0.4) {
+      const dirs = [...disk.tree.keys()].filter((one) => disk.below(one).length > 0)
+      if (dirs.length > 0) return this.#moveDir(replica, dirs)
+    }
     const path = this.#pick(PATHS)
     const roll = this.#roll()
     const standing = disk.at(path)
@@ -163,6 +179,13 @@ export class History {
     disk.rename(from, to)
   }
 
+  /** To a name that nothing ever had: what is moved back while the answer is lost is not told from what never moved. */
+  #moveDir(replica: SimulatedReplica, dirs: readonly RelPath[]): void {
+    const above = this.#roll() < 0.7 ? [] : dirs
+    const name = `m${(this.#moved += 1)}`
+    this.#rename(replica, this.#pick(dirs), rel(above.length === 0 ? name : `${this.#pick(above)}/${name}`))
+  }
+
   #giveUp(replica: SimulatedReplica, path: RelPath): void {
     for (const one of [path, ...replica.disk.below(path)]) {
       const entry = replica.disk.at(one)?.entry
@@ -172,6 +195,13 @@ export class History {
 
   #push(replica: SimulatedReplica): void {
     if (replica.inFlight !== undefined) return
+    const move = this.#roll() < 0.8 ? replica.prepareMove() : undefined
+    if (move !== undefined) {
+      replica.inFlight = move
+      this.#forgetProposals(replica)
+      this.#send(replica, { kind: 'move', sent: move })
+      return
+    }
     const sent = replica.prepare()
     if (sent === undefined) return
     const most = this.#roll() < 0.7 ? sent.proposals.length : Math.ceil(this.#roll() * sent.proposals.length)
@@ -181,10 +211,14 @@ export class History {
       bases: sent.bases.slice(0, most),
     }
     replica.inFlight = part
-    // A new session ends the one before: no older proposal arrives after a newer one.
-    const others = (this.#messages.get(replica) ?? []).filter((message) => message.kind !== 'propose')
-    this.#messages.set(replica, others)
+    this.#forgetProposals(replica)
     this.#send(replica, { kind: 'propose', sent: part })
+  }
+
+  /** A new session ends the one before: no older proposal arrives after a newer one. */
+  #forgetProposals(replica: SimulatedReplica): void {
+    const others = (this.#messages.get(replica) ?? []).filter(({ kind }) => kind !== 'propose' && kind !== 'move')
+    this.#messages.set(replica, others)
   }
 
   #send(replica: SimulatedReplica, message: Message): void {
@@ -199,7 +233,8 @@ export class History {
     const fate = this.#roll()
     if (fate >= 0.1) messages.splice(messages.indexOf(message), 1)
     if (fate < 0.9) this.#arrive(replica, message)
-    else if (message.kind === 'propose' || message.kind === 'outcomes') replica.inFlight = undefined
+    else if (message.kind !== 'changes' && message.kind !== 'page' && message.kind !== 'news')
+      replica.inFlight = undefined
   }
 
   #arrive(replica: SimulatedReplica, message: Message): void {
@@ -210,6 +245,20 @@ export class History {
         this.#send(replica, { kind: 'outcomes', sent, outcomes })
         return
       }
+      case 'move': {
+        const { sent } = message
+        this.#send(replica, { kind: 'moved', sent, outcome: this.#move(replica, sent) })
+        return
+      }
+      case 'moved': {
+        if (replica.inFlight !== message.sent) return
+        replica.inFlight = undefined
+        replica.answerMove(message.sent, message.outcome)
+        return
+      }
+      case 'news':
+        this.#takeNews(replica, message, true)
+        return
       case 'changes': {
         this.#send(replica, { kind: 'page', page: this.#page(message.since) })
         return
@@ -248,10 +297,38 @@ export class History {
     return plan.outcomes
   }
 
+  /** Commits the move of a directory, and sends news of it to the others. */
+  #move(replica: SimulatedReplica, { move }: SentMove): Outcome {
+    const { outcome, moved } = this.#journal.move({ peer: replica.name, nowMs: this.#nowMs }, move)
+    this.#say(replica, `  move ${move.from} ${move.to} base ${move.base} -> ${JSON.stringify(outcome)}`)
+    if (moved === undefined) return outcome
+    this.moves += 1
+    this.#checkTree()
+    for (const other of this.#replicas) {
+      if (other !== replica) this.#send(other, { kind: 'news', prev: moved.seq - 1, moved })
+    }
+    return outcome
+  }
+
+  #takeNews(replica: SimulatedReplica, news: { prev: number; moved: MovedTree }, isDisturbed: boolean): void {
+    const taken = replica.takeMove(news, () => {
+      if (!isDisturbed) return false
+      const roll = this.#roll()
+      if (roll < 0.1) this.#work(replica)
+      return roll > 0.95
+    })
+    this.#say(replica, `news of ${news.moved.from} to ${news.moved.to}: ${String(taken)}`)
+    if (taken === 'died') this.#crash(replica)
+    else if (!taken) this.#send(replica, { kind: 'changes', since: replica.cursor })
+  }
+
+  /** A page may end among the heads of one move: then it is up to the one before. */
   #page(since: number): Page {
     const newer = [...this.#journal.heads.values()].filter((head) => head.seq > since).sort((a, b) => a.seq - b.seq)
     const most = this.#roll() < 0.7 ? newer.length : Math.floor(this.#roll() * newer.length)
-    const upto = most === newer.length ? this.#journal.revisions.length : (newer[most - 1]?.seq ?? since)
+    const [last, next] = [newer[most - 1], newer[most]]
+    const isCut = last !== undefined && last.seq === next?.seq
+    const upto = next === undefined ? this.#journal.revisions.length : isCut ? last.seq - 1 : (last?.seq ?? since)
     return { since, upto, heads: newer.slice(0, most) }
   }
 
@@ -273,7 +350,7 @@ export class History {
     const messages = this.#messages.get(replica) ?? []
     this.#messages.set(
       replica,
-      messages.filter((message) => message.kind === 'propose' && this.#roll() < 0.5),
+      messages.filter(({ kind }) => (kind === 'propose' || kind === 'move') && this.#roll() < 0.5),
     )
   }
 
@@ -287,32 +364,49 @@ export class History {
   #rest(): void {
     for (const replica of this.#replicas) {
       for (const message of this.#messages.get(replica) ?? [])
-        if (message.kind === 'propose') this.#arrive(replica, message)
+        if (message.kind === 'propose' || message.kind === 'move') this.#arrive(replica, message)
       this.#messages.set(replica, [])
       this.#say(replica, 'reconnects')
       replica.crash()
     }
-    for (let round = 0; round < MAX_ROUNDS; round++) {
-      let isBusy = false
-      for (const replica of this.#replicas) {
-        this.#nowMs += 10
-        const sent = replica.prepare()
-        if (sent !== undefined) {
-          isBusy = true
-          replica.answer(sent, this.#commit(replica, sent))
-        }
-        if (replica.cursor < this.#journal.revisions.length) {
-          isBusy = true
-          replica.take(this.#page(replica.cursor))
-        }
-        if (replica.incoming.size > 0) {
-          isBusy = true
-          this.#apply(replica, false)
-        }
-      }
-      if (!isBusy) return
-    }
+    for (let round = 0; round < MAX_ROUNDS; round++) if (!this.#round()) return
     throw new Error('It does not come to rest')
+  }
+
+  /** Everyone without a proposal on its way works once, undisturbed. False when nobody had anything to do. */
+  #round(): boolean {
+    let isBusy = false
+    for (const replica of this.#replicas) {
+      if (replica.inFlight !== undefined) continue
+      this.#nowMs += 10
+      const moving = replica.prepareMove()
+      if (moving !== undefined) {
+        isBusy = true
+        replica.answerMove(moving, this.#move(replica, moving))
+        for (const other of this.#replicas) if (other.inFlight === undefined) this.#settleNews(other)
+      }
+      const sent = replica.prepare()
+      if (sent !== undefined) {
+        isBusy = true
+        replica.answer(sent, this.#commit(replica, sent))
+      }
+      if (replica.cursor < this.#journal.revisions.length) {
+        isBusy = true
+        replica.take(this.#page(replica.cursor))
+      }
+      if (replica.incoming.size > 0) {
+        isBusy = true
+        this.#apply(replica, false)
+      }
+    }
+    return isBusy
+  }
+
+  #settleNews(replica: SimulatedReplica): void {
+    for (const message of this.#messages.get(replica) ?? []) {
+      if (message.kind === 'news') this.#takeNews(replica, message, false)
+    }
+    this.#messages.set(replica, [])
   }
 
   #check(): void {

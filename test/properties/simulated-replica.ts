@@ -3,15 +3,17 @@
 import { planApply } from '../../lib/core/apply-plan.ts'
 import type { ApplyItem, ApplyStep } from '../../lib/core/apply-step.ts'
 import { diffListing, diffSeen } from '../../lib/core/diff.ts'
-import { findMoves } from '../../lib/core/move-detection.ts'
+import { findMovedDirs, findMoves } from '../../lib/core/move-detection.ts'
 import type { Local } from '../../lib/core/reconcile.ts'
 import { reconcile } from '../../lib/core/reconcile.ts'
+import { sameMark, treeMark } from '../../lib/core/tree-mark.ts'
+import { headsOfMove } from '../../lib/core/tree-move.ts'
 import type { Digest } from '../../lib/model/digest.ts'
 import type { Entry, Fingerprint } from '../../lib/model/entry.ts'
 import { sameContent, sameEntry, samePrint } from '../../lib/model/entry.ts'
 import type { DirPath, RelPath } from '../../lib/model/path.ts'
-import { depthOf, isBelow, nameOf, parentOf, ROOT } from '../../lib/model/path.ts'
-import type { Head, Outcome, Proposal, Seq } from '../../lib/model/revision.ts'
+import { depthOf, isBelow, nameOf, parentOf, rebase, ROOT } from '../../lib/model/path.ts'
+import type { Head, MovedTree, Outcome, Proposal, Seq, TreeMove } from '../../lib/model/revision.ts'
 import type { BaseRow, Change } from '../../lib/model/snapshot.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
@@ -20,6 +22,12 @@ export interface Sent {
   readonly proposals: readonly Proposal[]
   readonly prints: readonly (Fingerprint | undefined)[]
   readonly bases: readonly (BaseRow | undefined)[]
+}
+
+/** The move of a directory that was sent, and how the directory stood where it is. */
+export interface SentMove {
+  readonly move: TreeMove
+  readonly print: Fingerprint
 }
 
 /** Current heads with `since` < Seq <= `upto`. */
@@ -40,7 +48,9 @@ export class SimulatedReplica {
   readonly incoming = new Map<RelPath, Head>()
   cursor = 0
   /** What does not. */
-  inFlight: Sent | undefined
+  inFlight: Sent | SentMove | undefined
+  /** Moves that were refused, by where they began: they go path by path. */
+  readonly #refused = new Set<RelPath>()
   #accepted = new Map<RelPath, Seq>()
   readonly #onDestroy: (digest: Digest) => void
 
@@ -89,6 +99,82 @@ export class SimulatedReplica {
     return changes
   }
 
+  /** The move of a directory that is due now, `undefined` when none is: only one below which all is agreed on, and nothing waits. */
+  prepareMove(): SentMove | undefined {
+    const changes = this.scan()
+    const gone = changes.filter((change) => change.kind === 'gone')
+    const put = changes.filter((change) => change.kind === 'put')
+    for (const from of this.#refused) if (!gone.some(({ path }) => path === from)) this.#refused.delete(from)
+    for (const { from, to, base, put: dir } of findMovedDirs(gone, put)) {
+      const rows = this.#below(from)
+      const parent = parentOf(to)
+      const isIn = (path: RelPath) => [from, to].some((top) => path === top || isBelow(top, path))
+      if (this.#refused.has(from) || (parent !== ROOT && this.base.get(parent)?.entry.kind !== 'dir')) continue
+      if (
+        [...this.incoming.keys()].some(isIn) ||
+        [...this.base.keys()].some((path) => path === to || isBelow(to, path))
+      )
+        continue
+      if ([base, ...rows].some(({ seq }) => seq === 0)) continue
+      const writtenAtMs = this.disk.at(to)?.changedAtMs ?? this.disk.clock()
+      return { move: { from, to, base: base.seq, mark: treeMark(from, rows), writtenAtMs }, print: dir.print }
+    }
+    return undefined
+  }
+
+  /** Takes the answer to a move. */
+  answerMove({ move, print }: SentMove, outcome: Outcome): void {
+    const { from, to } = move
+    if (outcome.kind !== 'accepted') this.#refused.add(from)
+    else this.#moveBase(from, to, outcome.seq, print)
+  }
+
+  /** Takes news of a move: as one rename when nothing is in the way. False when it has to ask for the heads. */
+  takeMove({ prev, moved }: { prev: Seq; moved: MovedTree }, meanwhile: Meanwhile): boolean | 'died' {
+    const { from, to, seq, entry, mark } = moved
+    const row = this.base.get(from)
+    if (seq <= this.cursor) return true
+    if (prev > this.cursor || row?.entry.kind !== 'dir') return false
+    if (!sameMark(treeMark(from, this.#below(from)), mark)) return false
+    const isIn = (path: RelPath) => [from, to].some((top) => path === top || isBelow(top, path))
+    const isFree =
+      sameEntry(row.entry, entry) &&
+      (parentOf(to) === ROOT || this.base.get(parentOf(to) as RelPath)?.entry.kind === 'dir') &&
+      ![...this.incoming.keys()].some(isIn) &&
+      ![...this.base.keys()].some((path) => path === to || isBelow(to, path)) &&
+      !this.scan().some(({ path }) => isIn(path))
+    if (isFree && this.disk.at(to) === undefined && this.disk.makeParents(to)) {
+      if (meanwhile()) return 'died'
+      if (!this.#isAs(row, from) || this.disk.at(to) !== undefined || !this.disk.makeParents(to)) return false
+      this.disk.rename(from, to)
+      const print = this.disk.at(to)?.print
+      if (meanwhile()) return 'died'
+      if (print !== undefined) this.#moveBase(from, to, seq, { ...row.print, ino: print.ino })
+    } else {
+      for (const head of headsOfMove(moved, this.#below(from))) this.incoming.set(head.path, head)
+    }
+    this.cursor = Math.max(this.cursor, seq)
+    return true
+  }
+
+  #below(dir: RelPath): BaseRow[] {
+    return [...this.base.values()].filter(({ path }) => isBelow(dir, path))
+  }
+
+  #moveBase(from: RelPath, to: RelPath, seq: Seq, print: Fingerprint): void {
+    const top = this.base.get(from)
+    for (const row of this.#below(from)) {
+      this.base.delete(row.path)
+      const path = rebase(row.path, from, to)
+      this.base.set(path, { ...row, path, seq })
+      this.#accepted.set(path, seq)
+    }
+    this.base.delete(from)
+    if (top === undefined) return
+    this.base.set(to, { ...top, path: to, seq, print: print.mode === top.print.mode ? print : top.print })
+    this.#accepted.set(to, seq)
+  }
+
   /** The batch that is due now, `undefined` when nothing is. Records what needs no word with the coordinator. */
   prepare(): Sent | undefined {
     const due: { proposal: Proposal; print: Fingerprint | undefined; base: BaseRow | undefined }[] = []
@@ -135,13 +221,13 @@ export class SimulatedReplica {
     }
   }
 
-  /** Takes a page of heads. A page from beyond the cursor is ignored. */
+  /** Takes a page of heads. A page from beyond the cursor is ignored; of one that came late, what was told before. */
   take(page: Page): void {
     if (page.since > this.cursor) return
     for (const head of page.heads) {
       const { path, seq } = head
       const known = Math.max(this.#accepted.get(path) ?? 0, this.incoming.get(path)?.seq ?? 0)
-      if (seq > known && this.base.get(path)?.seq !== seq) this.incoming.set(path, head)
+      if (seq > this.cursor && seq > known && this.base.get(path)?.seq !== seq) this.incoming.set(path, head)
     }
     this.cursor = Math.max(this.cursor, page.upto)
   }

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 
-import type { ContentPlace } from '../../lib/model/content.ts'
+import type { ContentPlace, HeadPlace } from '../../lib/model/content.ts'
 import { sameEntry } from '../../lib/model/entry.ts'
 import type { Entry } from '../../lib/model/entry.ts'
 import { ROOT, ancestorsOf, isBelow, joinPath, rebase } from '../../lib/model/path.ts'
 import type { RelPath } from '../../lib/model/path.ts'
 import type { Collision, Revision, Seq } from '../../lib/model/revision.ts'
 import type { KeptContent } from '../../lib/store/contents.ts'
-import { Journal } from '../../lib/store/journal.ts'
+import { Journal, type HeadPage } from '../../lib/store/journal.ts'
 import { onEachEngine, tamper } from './engines.ts'
 import type { Place } from './engines.ts'
 import { anyEntry, anyName, anyPath, digestOf, dir, file, path, revision } from './samples.ts'
@@ -241,13 +241,83 @@ onEachEngine(t, 'a moved directory takes what lives along and leaves tombstones'
   commit(journal, revision(5, 'a/old', file('o')), revision(6, 'a/old', undefined), revision(7, 'to', undefined))
   t.equal(journal.moveTree(path('a'), path('to'), 8, { timeMs: 9, peer: 'bob' }), 4)
   t.same(livePaths(journal), ['to 8', 'to/s 8', 'to/x 8', 'to/s/y 8'])
-  const { heads, upTo, more } = journal.headsAfter(7, 1, { live: false })
-  const told = heads.map(({ head }) => `${head.path}${head.entry === undefined ? ' gone' : ''}`).sort()
-  t.same(told, ['a gone', 'a/s gone', 'a/s/y gone', 'a/x gone', 'to', 'to/s', 'to/s/y', 'to/x'], 'all of one number')
-  t.same([upTo, more], [8, false])
+  const told = (page: HeadPage) =>
+    page.heads.map(({ head }) => `${head.path}${head.entry === undefined ? ' gone' : ''}`)
+  const first = journal.headsAfter(7, 3, { live: false })
+  t.same(told(first), ['a gone', 'to', 'a/s gone'])
+  t.match(
+    first,
+    { upTo: 7, more: true, rest: { seq: 8, path: 'a/s' } },
+    'all have one number, and a page may end among them',
+  )
+  const second = journal.headsAfter(first.rest ?? 0, 3, { live: false })
+  t.same(told(second), ['a/x gone', 'a/s/y gone', 'to/s'])
+  const third = journal.headsAfter(second.rest ?? 0, 3, { live: false })
+  t.same([told(third), third.upTo, third.more, third.rest], [['to/x', 'to/s/y'], 8, false, undefined])
+  t.same(told(journal.headsAfter({ seq: 8, path: path('to/s') }, 2, { live: false })), ['to/x', 'to/s/y'])
   t.equal(journal.head(path('a/old'))?.seq, 6, 'older tombstones stay')
   t.same(journal.revision(8), { ...revision(8, 'to', dir), what: 'move', stamp: { timeMs: 9, peer: 'bob' }, from: 'a' })
   t.same(journal.head(path('to/x'))?.stamp, { timeMs: 2000, peer: 'ann' }, 'contents keep their stamp')
+})
+
+onEachEngine(t, 'a move leaves the tombstones where it goes that it does not replace', (t, place) => {
+  using journal = open(place)
+  commit(journal, revision(1, 'a', dir), revision(2, 'a/x', file('x')), revision(3, 'a/s', dir))
+  commit(journal, revision(4, 'a/s/y', file('y')), revision(5, 'to', dir), revision(6, 'to/s', dir))
+  const gone = ['to/x', 'to/z', 'to/s/y', 'to/s/q', 'to/s', 'to']
+  commit(journal, ...gone.map((at, i) => revision(7 + i, at, file(at))))
+  commit(journal, ...gone.map((at, i) => revision(13 + i, at, undefined)))
+  journal.moveTree(path('a'), path('to'), 19, { timeMs: 9, peer: 'bob' })
+  t.same(livePaths(journal), ['to 19', 'to/s 19', 'to/x 19', 'to/s/y 19'])
+  for (const at of ['to/z', 'to/s/q'])
+    t.match(journal.head(path(at)), { entry: undefined }, `${at} is still to be told`)
+  const superseded = new Set(journal.superseded(99, 0).map((one) => one.seq))
+  t.same(
+    [13, 14, 15, 16, 17].map((seq) => superseded.has(seq)),
+    [true, false, true, false, true],
+    'the tombstones that were replaced are history',
+  )
+})
+
+onEachEngine(t, 'history follows a file to where its directory was moved, and knows what was before', (t, place) => {
+  using journal = open(place)
+  const told = (at: string) => journal.revisionsOf(path(at)).map((one) => `${one.seq} ${one.what} ${one.path}`)
+  commit(
+    journal,
+    revision(1, 'a', dir),
+    revision(2, 'a/x', file('x')),
+    revision(3, 'a/x', file('y'), { what: 'update' }),
+  )
+  journal.moveTree(path('a'), path('b'), 4, { timeMs: 4, peer: 'bob' })
+  t.same(told('b/x'), ['2 create a/x', '3 update a/x', '4 move b/x'])
+  t.same(told('a/x'), ['2 create a/x', '3 update a/x', '4 delete a/x'])
+  t.same(told('a'), ['1 create a', '4 delete a'])
+  t.match(journal.revisionsAfter(path('b/x'), 0), [
+    { seq: 4, entry: file('y'), stamp: { timeMs: 4, peer: 'bob' }, loser: false, from: 'a/x' },
+  ])
+  t.same(journal.head(path('b/x'))?.origin, 3)
+  commit(journal, revision(5, 'b/x', file('z'), { what: 'update' }), revision(6, 'b/new', file('n')))
+  journal.moveTree(path('b'), path('c/d'), 7, { timeMs: 7, peer: 'ann' })
+  journal.moveTree(path('c/d'), path('a'), 8, { timeMs: 8, peer: 'ann' })
+  t.same(told('a/x'), ['2 create a/x', '3 update a/x', '4 move b/x', '5 update b/x', '7 move c/d/x', '8 move a/x'])
+  t.same(told('a/new'), ['6 create b/new', '7 move c/d/new', '8 move a/new'])
+  t.same(told('b/new'), ['6 create b/new', '7 delete b/new'])
+  t.same(told('a/none'), [])
+  t.equal(journal.followers({ path: path('a/x'), seq: 2 }, 99), 2, 'an edit, and one where it had gone')
+  t.equal(journal.followers({ path: path('a/x'), seq: 2 }, 1), 1)
+})
+
+onEachEngine(t, 'the move of a directory is kept as long as anything has its number', (t, place) => {
+  using journal = open(place)
+  commit(journal, revision(1, 'a', dir), revision(2, 'a/x', file('x')))
+  journal.moveTree(path('a'), path('b'), 3, { timeMs: 3, peer: 'bob' })
+  commit(journal, revision(4, 'b', { kind: 'dir', mode: 0o700 }, { what: 'update' }))
+  journal.deleteRevisions([1, 3])
+  t.ok(journal.revision(3), 'b/x came by it')
+  commit(journal, revision(5, 'b/x', file('y'), { what: 'update' }))
+  journal.pruneTombstones(5)
+  journal.deleteRevisions([3])
+  t.notOk(journal.revision(3))
 })
 
 onEachEngine(
@@ -322,16 +392,26 @@ onEachEngine(t, 'any commits and moves leave the heads that a plain map would ho
   const check = (steps: readonly Step[], limit: number) => {
     using journal = open({ engine, file: `${where}-${turn++}` })
     const model: Model = new Map()
+    const pasts: Pasts = new Map()
     steps.forEach((step, i) => {
+      const before = new Map(model)
       take(journal, model, step, i + 1)
+      if (step.do !== 'move') note(pasts, step.at, [i + 1, model.get(step.at)])
+      else for (const [at, entry] of model) if (before.get(at) !== entry) note(pasts, at, [i + 1, entry])
     })
+    for (const [at, past] of pasts) {
+      const told = journal.revisionsAfter(at, 0).map(({ seq, entry }) => [seq, entry])
+      assert.deepEqual(told, past, at)
+    }
     const alive = [...model].filter(([, entry]) => entry !== undefined)
     const told = new Map<RelPath, Entry | undefined>()
     let upTo = 0
+    let rest: HeadPlace | undefined
     for (let more = true; more;) {
-      const page = journal.headsAfter(upTo, limit, { live: true })
+      const page = journal.headsAfter(rest ?? upTo, limit, { live: true })
+      assert.ok(page.heads.length <= limit)
       for (const { head } of page.heads) told.set(head.path, head.entry)
-      ;({ upTo, more } = page)
+      ;({ upTo, more, rest } = page)
     }
     assert.equal(upTo, journal.seq())
     assert.deepEqual(told, new Map(alive))
@@ -370,6 +450,15 @@ interface Step {
   readonly from: RelPath
 }
 
+/** What stood at each path from which Seq on. */
+type Pasts = Map<RelPath, (readonly [Seq, Entry | undefined])[]>
+
+function note(pasts: Pasts, at: RelPath, now: readonly [Seq, Entry | undefined]): void {
+  const past = pasts.get(at)
+  if (past === undefined) pasts.set(at, [now])
+  else past.push(now)
+}
+
 /** Tombstones are `undefined`. */
 type Model = Map<RelPath, Entry | undefined>
 
@@ -387,7 +476,6 @@ function take(journal: Journal, model: Model, step: Step, seq: Seq): void {
   if (model.get(from)?.kind !== 'dir' || live(at).length > 0) return
   const moved = live(from)
   assert.equal(journal.moveTree(from, at, seq, { timeMs: 1, peer: 'bob' }), moved.length)
-  for (const old of [...model.keys()]) if (old === at || isBelow(at, old)) model.delete(old)
   for (const [old, entry] of moved) model.set(old === from ? at : rebase(old, from, at), entry).set(old, undefined)
 }
 

@@ -1,14 +1,15 @@
 // A hub in memory: orders revisions as the coordinator does, keeps contents in a map, and fails where a test wants it to.
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { treeMark } from '../../lib/core/tree-mark.ts'
 import { Refused } from '../../lib/errors.ts'
-import type { PlacedHead, SourcedProposal } from '../../lib/model/content.ts'
+import type { HeadPlace, PlacedHead, SourcedProposal } from '../../lib/model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import type { Entry, FileEntry } from '../../lib/model/entry.ts'
 import type { RelPath } from '../../lib/model/path.ts'
-import type { Outcome, Proposal } from '../../lib/model/revision.ts'
+import type { MovedTree, Outcome, Proposal, TreeMove } from '../../lib/model/revision.ts'
 import type { ChangesPage, CommitReply, Content, Depot, Hub } from '../../lib/replica/ports.ts'
-import type { News } from '../../lib/replica/replica.ts'
+import type { News } from '../../lib/replica/folder-state.ts'
 import { rel } from './builders.ts'
 import { MemoryJournal } from './memory-journal.ts'
 
@@ -17,6 +18,7 @@ export interface Moments {
   beforePropose?: (batch: readonly SourcedProposal[]) => void | Promise<void>
   /** The commit is done, the answer is not yet said. */
   afterCommit?: () => void
+  beforeMove?: (moves: readonly TreeMove[]) => void | Promise<void>
   beforeChanges?: () => void | Promise<void>
   beforeRead?: () => void | Promise<void>
   /** An answer of its own to a proposal. */
@@ -68,6 +70,15 @@ export class MemoryHub implements Hub {
     return { prev, upTo: this.journal.revisions.length, heads }
   }
 
+  /** Someone else renames a directory; gives the news of it. Throws when that is refused. */
+  otherMoves(from: string, to: string): News {
+    const move = { from: rel(from), to: rel(to), base: this.journal.head(rel(from))?.seq ?? 0, writtenAtMs: Date.now() }
+    const mark = treeMark(move.from, this.journal.liveBelow(move.from))
+    const { moved, outcome } = this.journal.move({ peer: 'other', nowMs: Date.now() }, { ...move, mark })
+    if (moved === undefined) throw new Error(outcome.kind === 'refused' ? outcome.reason : outcome.kind)
+    return newsOf(moved)
+  }
+
   /** The entry of a file with that text, whose content is held from now on. */
   fileOf(text: string): FileEntry {
     const bytes = Buffer.from(text)
@@ -81,7 +92,8 @@ export class MemoryHub implements Hub {
     this.#tell = tell
   }
 
-  async changes(since: number): Promise<ChangesPage> {
+  async changes(from: number | HeadPlace): Promise<ChangesPage> {
+    const since = typeof from === 'number' ? from : from.seq - 1
     this.calls.push(`changes ${String(since)}`)
     await this.moments.beforeChanges?.()
     const heads = [...this.journal.heads.values()].filter(
@@ -126,10 +138,23 @@ export class MemoryHub implements Hub {
     const upTo = this.journal.revisions.length
     const late = [...plan.outcomes]
     const outcomes = early.map((outcome): Outcome => outcome ?? late.shift() ?? { kind: 'need' })
-    const others = batch.filter((_, index) => outcomes[index]?.kind !== 'accepted')
+    const own = new Set(plan.outcomes.flatMap((outcome) => (outcome.kind === 'accepted' ? [outcome.seq] : [])))
+    const besides = plan.revisions.filter(({ seq, loser }) => !loser && !own.has(seq)).map(({ path }) => path)
+    const others = batch.filter((_, index) => outcomes[index]?.kind !== 'accepted').map(({ proposal }) => proposal.path)
     if (upTo > prev) this.#tell({ prev, upTo, heads: taken.map(({ path }) => this.#placed(path)) })
-    const reply = { outcomes, heads: others.map(({ proposal }) => this.#placed(proposal.path)), prev, upTo }
+    const heads = [...new Set([...besides, ...others])].map((path) => this.#placed(path))
+    const reply = { outcomes, heads, prev, upTo }
     return this.moments.reply?.(reply) ?? reply
+  }
+
+  async moveTrees(moves: readonly TreeMove[]): Promise<CommitReply> {
+    this.calls.push(`moveTrees ${moves.map(({ from, to }) => `${from} ${to}`).join(' ')}`)
+    await this.moments.beforeMove?.(moves)
+    const prev = this.journal.revisions.length
+    const plans = moves.map((move) => this.journal.move({ peer: this.#me, nowMs: Date.now() }, move))
+    this.moments.afterCommit?.()
+    for (const { moved } of plans) if (moved !== undefined) this.#tell(newsOf(moved))
+    return { outcomes: plans.map(({ outcome }) => outcome), heads: [], prev, upTo: this.journal.revisions.length }
   }
 
   places(digests: readonly Digest[]) {
@@ -204,6 +229,10 @@ export class MemoryHub implements Hub {
     if (entry.kind === 'dir') return '/'
     return entry.kind === 'link' ? `-> ${entry.target}` : Buffer.from(this.bodies.get(entry.sha256) ?? []).toString()
   }
+}
+
+function newsOf(moved: MovedTree): News {
+  return { prev: moved.seq - 1, upTo: moved.seq, heads: [], moved }
 }
 
 function digestOf(bytes: Uint8Array): Digest {

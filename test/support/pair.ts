@@ -121,7 +121,8 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
     const join_ = (): void => {
       joined = new AbortController()
       const listening = hub.onCommit((news) => {
-        replica.told({ ...news, heads: news.author === name ? [] : news.heads })
+        const { prev, upTo } = news
+        replica.told(news.author === name ? { prev, upTo, heads: [] } : news)
       })
       joined.signal.addEventListener('abort', () => {
         listening[Symbol.dispose]()
@@ -150,6 +151,7 @@ export async function aPair(t: { teardown(fn: () => Promise<void>): void }): Pro
         traffic.proposed.push(...batch)
         return hub.propose(peer, batch, signal)
       },
+      moveTrees: (moves) => Promise.resolve(hub.moveTrees(peer, moves)),
       places: (digests) => Promise.resolve(hub.places(digests)),
       recipe: (sha256) => Promise.resolve(pair.recipe(hub.recipe(sha256))),
       report: () => undefined,

@@ -132,11 +132,13 @@ export class ReplicaBench {
     this.#events(paths.map((path) => ({ kind: 'gone', path: rel(path) })))
   }
 
+  /** Renames a file or a directory, and the watch says so. */
   move(from: string, to: string): void {
     renameSync(this.at(from), this.at(to))
+    const isDir = statSync(this.at(to)).isDirectory()
     this.#events([
       { kind: 'gone', path: rel(from) },
-      { kind: 'whole', path: rel(to) },
+      isDir ? { kind: 'tree', dir: rel(to), why: 'new' } : { kind: 'whole', path: rel(to) },
     ])
   }
 
