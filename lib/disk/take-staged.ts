@@ -5,6 +5,7 @@ import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readS
 import { dirname } from 'node:path'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
+import { inflateStaged } from './inflate-staged.ts'
 
 const BLOCK = 1024 * 1024
 
@@ -22,13 +23,16 @@ export interface TakeStaged {
   readonly whole?: boolean
   /** SHA-256 of the whole file, when it was hashed while it came. */
   readonly found?: Digest | undefined
+  /** How many bytes the file, which is deflated, must come out as; it is kept as those. */
+  readonly inflatedBytes?: number | undefined
 }
 
 /**
  * Which slices are right. When at least one is, the file is durable at `target` afterwards; else it is gone. It is out of its writer's reach already:
  * what was hashed is what is kept.
  */
-export function takeStaged({ place, target, slices, whole, found }: TakeStaged): boolean[] {
+export function takeStaged({ place, target, slices, whole, found, inflatedBytes }: TakeStaged): boolean[] {
+  if (inflatedBytes !== undefined && !inflateStaged(place, inflatedBytes)) return slices.map(() => false)
   const fd = openSync(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const { size } = fstatSync(fd)

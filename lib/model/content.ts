@@ -64,3 +64,6 @@ export const PACKED_MAX = 256 * 1024
 /** A pack is sent when it holds this many bytes or this many bodies, or when nothing more is due. */
 export const PACK_BYTES = 4 * 1024 * 1024
 export const PACK_BODIES = 1000
+
+/** What a staged pack is called that is deflated (RFC 1950). */
+export const DEFLATED_PREFIX = 'z-'

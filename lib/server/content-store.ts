@@ -17,7 +17,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { Refused } from '../errors.ts'
-import type { ContentPlace, PatchOp } from '../model/content.ts'
+import { DEFLATED_PREFIX, PACK_BYTES, PACKED_MAX, type ContentPlace, type PatchOp } from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { codeOf } from '../disk/trouble.ts'
@@ -30,6 +30,9 @@ import { Uploads } from './uploads.ts'
 
 /** What was in flight when an upload stopped may have arrived out of order: so much before its end is sent again. Bytes. */
 const RESUME_OVERLAP = 4 * 1024 * 1024
+
+/** No more than this is made of a deflated pack. Bytes. */
+const DEFLATED_MOST = PACK_BYTES + PACKED_MAX
 
 /** Bytes of a content on this machine. */
 export interface HostPlace {
@@ -139,7 +142,10 @@ export class ContentStore {
     }
   }
 
-  /** Verifies and keeps a staged pack; which of its slices are what they should be. `undefined` pack when none is. */
+  /**
+   * Verifies and keeps a staged pack; which of its slices are what they should be. `undefined` pack when none is. One that came deflated is kept plain;
+   * its slices say how long it is. Throws `Refused` 507 when there is no room for that.
+   */
   async takePack(
     peer: string,
     name: string,
@@ -147,13 +153,29 @@ export class ContentStore {
     signal: AbortSignal,
   ): Promise<{ pack: string | undefined; good: readonly boolean[] }> {
     const pack = `k${randomBytes(12).toString('hex')}`
+    const inflatedBytes = name.startsWith(DEFLATED_PREFIX) ? lengthOf(slices) : undefined
+    if (inflatedBytes !== undefined && !this.#mayInflate(peer, name, inflatedBytes))
+      return { pack: undefined, good: slices.map(() => false) }
     const seized = await this.#seize(peer, name)
     if (seized === undefined) return { pack: undefined, good: slices.map(() => false) }
     seized.followed?.[Symbol.dispose]()
     const { place } = seized
     const target = hostPath(`${this.#own}/packs/${pack}`)
-    const good = await this.#orGiveBack(peer, name, place, () => this.#jobs.take({ place, target, slices }, signal))
+    const job = { place, target, slices, inflatedBytes }
+    const good = await this.#orGiveBack(peer, name, place, () => this.#jobs.take(job, signal))
     return { pack: good.includes(true) ? pack : undefined, good }
+  }
+
+  /** What may not be inflated is removed: it is too long for a pack, or, and then it throws, for the disk. */
+  #mayInflate(peer: string, name: string, bytes: number): boolean {
+    let mayIt = false
+    try {
+      if (bytes <= DEFLATED_MOST) this.room.demand(bytes)
+      mayIt = bytes <= DEFLATED_MOST
+    } finally {
+      if (!mayIt) this.discard(peer, name)
+    }
+    return mayIt
   }
 
   /** Verifies and keeps a staged content as an object; `false`, and the staged file is gone, when it is not what it should be. */
@@ -286,6 +308,11 @@ export class ContentStore {
       if (codeOf(error) !== 'ENOENT') throw error
     }
   }
+}
+
+/** How long a pack is whose last slice ends it. */
+function lengthOf(slices: readonly Slice[]): number {
+  return Math.max(...slices.map(({ offset, size }) => offset + size))
 }
 
 function spaceAt(root: HostPath): Space {

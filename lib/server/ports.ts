@@ -18,10 +18,17 @@ export interface ContentJobs {
   /**
    * Hashes each slice of `place`, which nobody writes to any more; when one is right, makes the file durable and read-only and renames it to
    * `target`, else removes it. `whole`: the one slice must be all of the file, whose SHA-256 is `found` when it is known already. Answers which slices
-   * are right.
+   * are right. `inflatedBytes`: the file is deflated, and has to come out as so many; it is kept as those.
    */
   take(
-    job: { place: HostPath; target: HostPath; slices: readonly Slice[]; whole?: boolean; found?: Digest | undefined },
+    job: {
+      place: HostPath
+      target: HostPath
+      slices: readonly Slice[]
+      whole?: boolean
+      found?: Digest | undefined
+      inflatedBytes?: number | undefined
+    },
     signal: AbortSignal,
   ): Promise<readonly boolean[]>
   /**
