@@ -2,6 +2,7 @@
 
 import { linkSync, lstatSync, mkdirSync, opendirSync, realpathSync, renameSync, unlinkSync } from 'node:fs'
 import { attrsOf, openForReading, openForWriting, type StagingWatch } from './jail-files.ts'
+import { openPacked, parsePackedName, type PackedRoom } from './jail-packed.ts'
 import { SftpError, type Attrs, type ReadHandle, type SftpTree } from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
 import { parseDigest, type Digest } from '../../model/digest.ts'
@@ -23,6 +24,8 @@ export interface JailView {
   watch?(folder: string): StagingWatch | undefined
   /** A content of the folder that is still being sent: where its first `end` bytes are. */
   coming?(folder: string, sha256: Digest): { readonly place: string; readonly end: number } | undefined
+  /** Where deflated stretches of packs are held; without it there are none. */
+  readonly packed?: PackedRoom
 }
 
 /**
@@ -32,6 +35,7 @@ export interface JailView {
  *     /<folder>/objects/<sha256>          read                                           <root>/.systemsync/objects/<aa>/<sha256>
  *     /<folder>/packs/<id>                read                                           <root>/.systemsync/packs/<id>
  *     /<folder>/coming/<sha256>           read: what stands of a content that is being sent
+ *     /<folder>/packed/<id>.<from>-<to>   read: those bytes of a pack, deflated
  *
  * Whatever else is asked for does not exist. Directories can be neither made nor removed; the client's own is made when it is first written to.
  */
@@ -40,10 +44,11 @@ export function jail(view: JailView): SftpTree {
   return {
     stat: (names) => stat(resolve(view, names)),
     list: (names) => list(view, names),
-    openRead: (names) =>
-      names[1] === 'coming'
-        ? openComing(view, names)
-        : openForReading(placeToRead(resolve(view, names)), demand(names)),
+    openRead: (names) => {
+      if (names[1] === 'coming') return openComing(view, names)
+      if (names[1] === 'packed') return openDeflated(view, names)
+      return openForReading(placeToRead(resolve(view, names)), demand(names))
+    },
     openWrite: (names, how) => {
       const watch = view.watch?.(names[0] ?? '')
       return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess: demand(names), watch })
@@ -78,6 +83,17 @@ function openComing(view: JailView, names: readonly string[]): ReadHandle {
   const coming = digest === undefined ? undefined : view.coming?.(folder, digest)
   if (coming === undefined) throw noSuchFile()
   return openForReading(coming.place, demand, coming.end)
+}
+
+/** Opens part of a pack, deflated: it has a name for reading only. */
+function openDeflated(view: JailView, names: readonly string[]): Promise<ReadHandle> {
+  const [folder = '', , name = '', ...more] = names
+  const room = view.packed
+  const part = more.length > 0 ? undefined : parsePackedName(name)
+  if (room === undefined || part === undefined) throw noSuchFile()
+  const pack = [folder, 'packs', part.pack]
+  const demandAccess = (): void => void resolve(view, pack)
+  return openPacked(placeToRead(resolve(view, pack)), part, { room, demandAccess })
 }
 
 /**
