@@ -157,7 +157,13 @@ export class Client implements AsyncDisposable {
       const askClock = async () => (await askCoordinator(control, 'clock', {}, signal)).nowMs
       const { offsetMs, roundTripMs } = await measureOffset(askClock, clock)
       const data = new DataLink(
-        { open: (until) => openSession(node, log, until, 'data'), session: welcome.session, rpc: { log, messageLog } },
+        {
+          open: (until) => openSession(node, log, until, 'data'),
+          session: welcome.session,
+          rpc: { log, messageLog },
+          clock,
+          roundTripMs,
+        },
         signal,
       )
       data.warm()

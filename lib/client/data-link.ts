@@ -1,10 +1,12 @@
 // The data connection: opened when first needed, bound to the control session, with channels of its own for small and for large contents.
 
+import type { Clock } from '../daemon/clock.ts'
 import { Unreachable } from '../errors.ts'
 import { askCoordinator } from '../rpc/contract.ts'
 import { RpcPeer, type RpcPeerOptions } from '../rpc/peer.ts'
 import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
 import type { SshSession } from '../ssh/client/ssh-session.ts'
+import { LinkMeter, Turns, type Finished } from './link-meter.ts'
 
 type Lane = 'quick' | 'bulk'
 
@@ -13,7 +15,14 @@ export interface DataLinkParts {
   readonly open: (signal: AbortSignal) => Promise<SshSession>
   readonly session: string
   readonly rpc: Pick<RpcPeerOptions, 'log' | 'messageLog'>
+  readonly clock: Clock
+  readonly roundTripMs: number
 }
+
+/** A coordinator that does not take deflated packs gets none any more. */
+const TURNS_UP = { misses: 1, restTurns: Infinity }
+/** Where packs do not shrink it costs a round trip to be told so. */
+const TURNS_DOWN = { misses: 2, restTurns: 8 }
 
 interface Opened {
   readonly ssh: SshSession
@@ -21,6 +30,11 @@ interface Opened {
 }
 
 export class DataLink {
+  /** How quick the link is, each way; and whether to deflate what goes that way. */
+  readonly up: LinkMeter
+  readonly down: LinkMeter
+  readonly deflatedUp = new Turns(TURNS_UP)
+  readonly deflatedDown = new Turns(TURNS_DOWN)
   readonly #parts: DataLinkParts
   readonly #signal: AbortSignal
   #opened: Promise<Opened> | undefined
@@ -28,7 +42,26 @@ export class DataLink {
   /** `signal`: the life of the control session. */
   constructor(parts: DataLinkParts, signal: AbortSignal) {
     this.#parts = parts
+    this.up = new LinkMeter(parts.roundTripMs)
+    this.down = new LinkMeter(parts.roundTripMs)
     this.#signal = signal
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock
+  }
+
+  /** Notes how long a transfer took. */
+  finished(way: 'up' | 'down', transfer: Finished): void {
+    const meter = this[way]
+    const wasSlow = meter.isSlow
+    meter.note(transfer)
+    if (meter.isSlow === wasSlow) return
+    const measured =
+      meter.rate === undefined ? 'is to be measured anew' : `carries ${(meter.rate / 1e6).toFixed(1)} MB/s`
+    this.#parts.rpc.log.debug(
+      `The link ${measured} ${way}: small contents go ${way} ${wasSlow ? 'as they are' : 'deflated, if they shrink'}`,
+    )
   }
 
   /** Works on the lane's channel; when the connection turns out to be dead, once more on a new one. */

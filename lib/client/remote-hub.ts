@@ -4,14 +4,16 @@ import { open } from 'node:fs/promises'
 import { writeAll } from '../disk/write-bytes.ts'
 import { Refused } from '../errors.ts'
 import type { PlacedContent } from '../replica/ports.ts'
-import type { ContentPlace } from '../model/content.ts'
+import { DEFLATED_PREFIX, type ContentPlace, type Source } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
+import type { Outcome } from '../model/revision.ts'
 import type { Depot, Hub, OnBytes, Range } from '../replica/ports.ts'
 import { askCoordinator, type CoordinatorMethod } from '../rpc/contract.ts'
 import type { RpcPeer } from '../rpc/peer.ts'
 import { toWireDigest, toWireProposal, toWireSince, toWireTreeMove } from '../rpc/wire.ts'
 import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
 import type { DataLink } from './data-link.ts'
+import { putPack, readPack, readRanges } from './small-bodies.ts'
 
 const PAGE = 4000
 
@@ -39,7 +41,12 @@ export function remoteHub(parts: RemoteParts): Hub {
       const { answers } = await call('req_push_file', { files }, signal)
       return answers.map((answer) => (answer === 'have' ? { kind: 'have' } : { kind: 'go', staged: answer }))
     },
-    propose: (batch, signal) => call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal),
+    propose: async (batch, signal) => {
+      const reply = await call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal)
+      const isTaken = !batch.some(({ source }, index) => isDeflated(source) && isRefused(reply.outcomes[index]))
+      if (!isTaken) parts.data.deflatedUp.tried(false)
+      return reply
+    },
     moveTrees: (moves, signal) => call('move_dir', { moves: moves.map(toWireTreeMove) }, signal),
     places: (digests, signal) => placesOf(digests, (wanted) => call('pack', { wanted }, signal)),
     recipe: async (sha256, signal) => {
@@ -66,9 +73,7 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
   const staging = `/${folder}/staging/${client}`
   return {
     isNear: false,
-    putPack: async (name, bytes, signal) => {
-      await data.use('quick', (sftp) => sftp.putBytes(`${staging}/${name}`, bytes, signal), signal)
-    },
+    putPack: (name, bytes, signal) => putPack(data, { staging, name, bytes }, signal),
     discard: (name, signal) => data.use('quick', (sftp) => sftp.remove(`${staging}/${name}`, signal), signal),
     putFile: async ({ place, name, size, from }, onBytes, signal) => {
       await using file = await open(place, 'r')
@@ -86,7 +91,10 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
       const bodies = new Map<PlacedContent, Uint8Array>()
       for (const [remote, group] of byFile(folder, contents)) {
         const ranges = group.map((content) => ({ offset: offsetOf(content.place), length: content.size }))
-        const read = await data.use('quick', (sftp) => sftp.getRanges(remote, ranges, signal), signal)
+        const place = group[0]?.place
+        const read = await (place?.kind === 'pack'
+          ? readPack(data, { folder, pack: place.pack, ranges }, signal)
+          : readRanges(data, { remote, ranges }, signal))
         group.forEach((content, index) => {
           const bytes = read[index] ?? new Uint8Array(0)
           bodies.set(content, bytes)
@@ -143,6 +151,15 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
       }
     },
   }
+}
+
+function isDeflated(source: Source): boolean {
+  return source.kind === 'pack' && source.pack.startsWith(DEFLATED_PREFIX)
+}
+
+/** Whether the bytes that came were not those that were named. */
+function isRefused(outcome: Outcome | undefined): boolean {
+  return outcome?.kind === 'refused' && outcome.status === 409
 }
 
 /** Tells the bytes since the last time, where the end reached is told; fewer than none when a transfer starts again at its beginning. */

@@ -69,7 +69,8 @@ export type OnBytes = (bytes: number) => void
 export interface Depot {
   /** Whether its bodies lie on this machine: then nobody else waits for a copy of them. */
   readonly isNear: boolean
-  putPack(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void>
+  /** Stages a pack as `name`, or as what it then says that it is called. `bytes` must not change meanwhile. */
+  putPack(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<string>
   /** Removes what was staged as `name`: nobody will ask for it. */
   discard(name: string, signal: AbortSignal): Promise<void>
   /** Streams a local file into staging as `name`, from byte `from` on. */

@@ -247,10 +247,10 @@ export class PushSide {
     const lacking = await this.#lacking(ready, hub, signal)
     const { pack, offsets } = concatenate(lacking)
     const name = `p-${state.parts.clock.now().toString(36)}-${(this.#names++).toString(36)}`
-    if (pack !== undefined) await hub.depot.putPack(name, pack, signal)
+    const staged = pack === undefined ? name : await hub.depot.putPack(name, pack, signal)
     const sourced = ready.map((item): SourcedProposal => {
       const offset = offsets.get(item)
-      const source: Source = offset === undefined ? { kind: 'held' } : { kind: 'pack', pack: name, offset }
+      const source: Source = offset === undefined ? { kind: 'held' } : { kind: 'pack', pack: staged, offset }
       return { proposal: item.proposal, source }
     })
     const reply = await hub.propose(sourced, signal)

@@ -32,6 +32,7 @@ function localDepot({ store }: FolderHub): Depot {
     putPack: (name, bytes) =>
       promised(() => {
         writeFileSync(`${store.stagingOf(SERVER)}/${name}`, bytes, { mode: 0o600 })
+        return name
       }),
     discard: (name) => fs.rm(`${store.stagingOf(SERVER)}/${name}`, { force: true }),
     putFile: async ({ place, name, size }, onBytes) => {

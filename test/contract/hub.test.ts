@@ -45,7 +45,13 @@ testHub(t, 'over two SSH connections', async (t: Test) => {
   const welcome = await nodes.ask(peer, 'mark_presence', { protocol: 1, node: 'ann', version: '0', folders })
   const { session } = welcome.result as { session: string }
   const data = new DataLink(
-    { open: () => nodes.session('ann'), session, rpc: { log: silentLog, messageLog: { note: () => undefined } } },
+    {
+      open: () => nodes.session('ann'),
+      session,
+      rpc: { log: silentLog, messageLog: { note: () => undefined } },
+      clock: systemClock,
+      roundTripMs: 0,
+    },
     nodes.signal,
   )
   return {

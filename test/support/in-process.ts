@@ -93,6 +93,8 @@ export class InProcess {
   readonly #closing: (() => Promise<void>)[] = []
   #coordinator: Coordinator | undefined
   #port = 0
+  /** By which port clients that start from now on reach the coordinator; `undefined`: by its own. */
+  way: number | undefined
 
   /** Makes homes and keys, and authorises every client; starts nothing. All is closed and removed when `t` ends. */
   static open(t: Test, plan: Plan): InProcess {
@@ -162,7 +164,7 @@ export class InProcess {
     )
     return name === 'server'
       ? { ...node, port: this.#port }
-      : { ...node, coordinator: { ...node.coordinator, port: this.#port } }
+      : { ...node, coordinator: { ...node.coordinator, port: this.way ?? this.#port } }
   }
 
   async startServer(): Promise<void> {

@@ -181,7 +181,7 @@ export class MemoryHub implements Hub {
       putPack: (name, bytes) => {
         this.calls.push(`putPack ${String(bytes.length)}`)
         this.#staged.set(name, bytes.slice())
-        return Promise.resolve()
+        return Promise.resolve(name)
       },
       discard: (name) => {
         this.#staged.delete(name)

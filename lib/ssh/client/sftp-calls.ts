@@ -148,9 +148,7 @@ export class SftpCalls implements Disposable {
   /** Fills `target` from `position` on. Throws `Refused` (TRUNCATED) when the file ends before. */
   async read(handle: Handle, target: Buffer, position: number): Promise<void> {
     for (let filled = 0; filled < target.length;) {
-      const got = await this.#ask<number>((done) => {
-        this.#sftp.read(handle, target, filled, target.length - filled, position + filled, done)
-      })
+      const got = await this.readSome(handle, target.subarray(filled), position + filled)
       if (got === 0)
         throw new Refused(`it ends at ${position + filled} of at least ${position + target.length} bytes`, {
           status: 404,
@@ -158,6 +156,13 @@ export class SftpCalls implements Disposable {
         })
       filled += got
     }
+  }
+
+  /** Reads what comes of `target` from `position` on; how much that is, 0 at the end of the file. */
+  readSome(handle: Handle, target: Buffer, position: number): Promise<number> {
+    return this.#ask<number>((done) => {
+      this.#sftp.read(handle, target, 0, target.length, position, done)
+    })
   }
 
   async size(path: string): Promise<number> {

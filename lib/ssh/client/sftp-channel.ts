@@ -164,6 +164,40 @@ export class SftpChannel implements AsyncDisposable {
   }
 
   /**
+   * Reads all of `remote`, which has at most `most` bytes; of a longer file those. Holds them in memory. Tells when it is open: what a server makes up as
+   * it is opened takes its time there.
+   */
+  async getWhole(
+    remote: string,
+    { most, onOpen }: { readonly most: number; readonly onOpen?: () => void },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const whole = { offset: 0, bytes: Buffer.allocUnsafeSlow(most) }
+    return await this.#withFile(
+      { what: `Cannot read "${remote}"`, remote, flags: FLAG.READ },
+      signal,
+      async (calls, handle) => {
+        onOpen?.()
+        const flight = new Flight(IN_FLIGHT)
+        let end = most
+        const fetch = async ({ offset, bytes }: Span) => {
+          const got = await calls.readSome(handle, bytes, offset)
+          if (got < bytes.length) end = Math.min(end, offset + got)
+        }
+        for (const part of partsOf(whole)) {
+          await flight.room(part.bytes.length)
+          if (part.offset >= end) break
+          await this.#paceDownload?.(part.bytes.length, signal)
+          flight.add(part.bytes.length, fetch(part))
+        }
+        await flight.landed()
+        calls.abandon(handle)
+        return whole.bytes.subarray(0, end)
+      },
+    )
+  }
+
+  /**
    * Reads bytes `from` to `size` of `remote` into the local file `fd`, at the same offsets. Throws `Refused` (TRUNCATED) when `remote` is
    * shorter. `fd` is not touched any more once this settles.
    */

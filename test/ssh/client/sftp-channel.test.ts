@@ -68,6 +68,20 @@ t.test('bytes put are the whole file, whatever their size and whatever was there
   }
 })
 
+t.test('a file is read whole without its length being known, and no further than asked', async (t) => {
+  await using it = await rig(t)
+  for (const size of [0, 1, 131_059, 131_060, 500_000]) {
+    const bytes = pattern(size)
+    writeFileSync(it.file('whole'), bytes)
+    let opened = 0
+    const whole = await it.sftp.getWhole('/whole', { most: 500_000, onOpen: () => opened++ }, never())
+    t.ok(bytes.equals(whole), `${size} bytes`)
+    t.equal(opened, 1)
+  }
+  t.ok(pattern(200_000).equals(await it.sftp.getWhole('/whole', { most: 200_000 }, never())))
+  await t.rejects(it.sftp.getWhole('/missing', { most: 10 }, never()), /no such file/)
+})
+
 t.test('large puts leave in messages of whole windows', async (t) => {
   await using it = await rig(t)
   await it.sftp.putBytes('/pack', pattern(WRITE_BYTES * 2 + 7), never())
