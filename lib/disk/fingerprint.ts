@@ -1,7 +1,8 @@
 // Fingerprints: what lstat says of a place, in the words of the model.
 
-import type { BigIntStats } from 'node:fs'
+import { lstatSync, type BigIntStats } from 'node:fs'
 import type { Fingerprint, Kind } from '../model/entry.ts'
+import { placeOf, type HostPath, type RelPath } from '../model/path.ts'
 
 const S_IFMT = 0o170000n
 const S_IFREG = 0o100000n
@@ -19,6 +20,16 @@ export function printOf(stats: BigIntStats): Fingerprint | undefined {
     ctimeNs: stats.ctimeNs.toString(),
     ino: stats.ino.toString(),
     mode: Number(stats.mode & 0o777n),
+  }
+}
+
+/** The fingerprint of what stands at `path`; `undefined` when nothing does, or it cannot be told. A link on the way is followed: compare it, do not trust it. */
+export function printAt(root: HostPath, path: RelPath): Fingerprint | undefined {
+  try {
+    const stats = lstatSync(placeOf(root, path), { bigint: true, throwIfNoEntry: false })
+    return stats === undefined ? undefined : printOf(stats)
+  } catch {
+    return undefined // whoever looks closer says why
   }
 }
 

@@ -2,9 +2,11 @@
 
 import { diffSeen } from '../core/diff.ts'
 import { Settle } from '../core/settle.ts'
+import { printAt } from '../disk/fingerprint.ts'
 import { compileIgnore, type Ignored } from '../disk/ignore.ts'
+import { samePrint } from '../model/entry.ts'
 import { isBelow, parentOf, ROOT, type RelPath } from '../model/path.ts'
-import type { Change } from '../model/snapshot.ts'
+import type { BaseRow, Change } from '../model/snapshot.ts'
 import type { WatchEvent } from '../model/watch-event.ts'
 import type { FolderState } from './folder-state.ts'
 import type { Look, ScanPart } from './ports.ts'
@@ -92,18 +94,51 @@ export class LocalSide {
         continue
       }
       this.#state.looking += due.length
-      for (let from = 0; from < due.length; from += LOOK_BATCH) {
-        const paths = due.slice(from, from + LOOK_BATCH)
-        const looks = await disk.look(paths, signal)
-        this.#state.looking -= paths.length
-        if (rootTrouble(this.#state)) continue
-        paths.forEach((path, index) => {
-          this.#takeLook(path, looks[index] ?? { state: 'missing' })
-        })
+      let left = due.length
+      try {
+        for (let from = 0; from < due.length; from += LOOK_BATCH) {
+          const batch = due.slice(from, from + LOOK_BATCH)
+          const paths = this.#withoutEchoes(batch)
+          const looks = paths.length === 0 ? [] : await disk.look(paths, signal)
+          this.#state.looking -= batch.length
+          left -= batch.length
+          if (!rootTrouble(this.#state)) this.#takeLooks(paths, looks)
+        }
+      } finally {
+        this.#state.looking -= left
       }
       this.#state.pushBell.ring()
       this.#state.changed()
     }
+  }
+
+  /** Those that do not stand as the base says. What an apply has just written does: it is not sent through a worker only to hear that. */
+  #withoutEchoes(paths: readonly RelPath[]): RelPath[] {
+    const { base, root } = this.#state.parts
+    const rows = base.rows(paths)
+    return paths.filter((path) => {
+      const row = rows.get(path)
+      if (row?.entry.kind !== 'file' || path === RULES_FILE) return true
+      const print = printAt(root, path)
+      if (print === undefined || !samePrint(print, row.print)) return true
+      this.#isAsBase(path)
+      return false
+    })
+  }
+
+  #takeLooks(paths: readonly RelPath[], looks: readonly Look[]): void {
+    const rows = this.#state.parts.base.rows(paths)
+    paths.forEach((path, index) => {
+      this.#takeLook(path, looks[index] ?? { state: 'missing' }, rows.get(path))
+    })
+  }
+
+  /** The disk holds what was agreed: there is nothing to push, and what waits can be applied. */
+  #isAsBase(path: RelPath): void {
+    const state = this.#state
+    state.changes.delete(path)
+    state.solved(path)
+    if (state.parts.base.incoming(path) !== undefined) state.applyBell.ring()
   }
 
   /** Scans dirty trees, and all once in a while, for ever. */
@@ -192,7 +227,7 @@ export class LocalSide {
     return puts
   }
 
-  #takeLook(path: RelPath, look: Look): void {
+  #takeLook(path: RelPath, look: Look, row: BaseRow | undefined): void {
     const state = this.#state
     if (look.state === 'problem') {
       state.problem(look.problem)
@@ -201,7 +236,6 @@ export class LocalSide {
     if (path === RULES_FILE) this.#reloadRules()
     const odd = look.state === 'missing' ? look.problem : undefined
     const seen = look.state === 'seen' ? look.seen : undefined
-    const row = state.parts.base.row(path)
     const isDir = seen?.print.kind === 'dir'
     if (this.#ignored(path, isDir || (seen === undefined && row?.entry.kind === 'dir'))) return
     if (row?.entry.kind === 'dir' && !isDir) {
@@ -218,9 +252,7 @@ export class LocalSide {
     }
     const change = diffSeen(path, row, seen)
     if (change === undefined) {
-      state.changes.delete(path)
-      state.solved(path)
-      if (state.parts.base.incoming(path) !== undefined) state.applyBell.ring()
+      this.#isAsBase(path)
       return
     }
     this.#note(change)
