@@ -326,7 +326,7 @@ export class Coordinator implements AsyncDisposable {
 
   /** Tells everyone else who shares the folder that a large content is on its way. */
   #tellGrowth(folder: NodeFolder, { peer, sha256, end }: Growth): void {
-    const size = this.hub(folder.name)?.expectedSize(sha256)
+    const size = this.hub(folder.name)?.expected.sizeOf(sha256)
     if (size === undefined) return
     for (const member of this.#roster.members()) {
       if (member.name !== peer && member.folders.has(folder.name))

@@ -24,7 +24,9 @@ import type { Journal } from '../store/journal.ts'
 import { commitView } from './commit-view.ts'
 import type { ContentStore } from './content-store.ts'
 import { moveTrees } from './move-trees.ts'
+import { Expected } from './expected.ts'
 import type { Slice } from './ports.ts'
+import { Serving } from './serving.ts'
 
 /** A commit as the others are told of it: the heads after `prev` up to `upTo`. */
 export interface Announcement {
@@ -62,19 +64,16 @@ interface Origin {
   readonly held: ReadonlyMap<Digest, KeptContent>
 }
 
-/** So many contents that are to come are remembered. */
-const EXPECTED_MAX = 64
-
 export class FolderHub {
   readonly name: string
+  readonly serving = new Serving()
+  readonly expected = new Expected()
   readonly journal: Journal
   readonly store: ContentStore
   readonly #conflict: 'latest' | 'keep-both'
   readonly #clock: Clock
   readonly #log: Log
   readonly #cursors = new Map<string, { readonly cursor: Seq; readonly lastSeenMs: number }>()
-  /** Large contents that peers are about to send, the newest last. */
-  readonly #expected = new Map<Digest, number>()
   readonly #listeners = new Set<(news: Announcement) => void>()
 
   constructor(parts: {
@@ -126,21 +125,9 @@ export class FolderHub {
     return contents.map(({ sha256, size }): Holding => {
       if (sha256 === EMPTY_DIGEST || held.has(sha256)) return { kind: 'have' }
       if (size <= PACKED_MAX) return { kind: 'go', staged: 0 }
-      this.#expect(sha256, size)
+      this.expected.note(sha256, size)
       return { kind: 'go', staged: this.store.stagedBytes(peer, sha256, size) }
     })
-  }
-
-  /** The size of a large content that a peer said it would send. */
-  expectedSize(sha256: Digest): number | undefined {
-    return this.#expected.get(sha256)
-  }
-
-  #expect(sha256: Digest, size: number): void {
-    this.#expected.delete(sha256)
-    this.#expected.set(sha256, size)
-    const [oldest] = this.#expected.keys()
-    if (this.#expected.size > EXPECTED_MAX && oldest !== undefined) this.#expected.delete(oldest)
   }
 
   places(digests: readonly Digest[]): (ContentPlace | undefined)[] {

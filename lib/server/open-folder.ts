@@ -13,6 +13,7 @@ import { Journal } from '../store/journal.ts'
 import { ContentStore } from './content-store.ts'
 import { FolderHub } from './folder-hub.ts'
 import { localHub } from './local-hub.ts'
+import { OwnNews } from './own-news.ts'
 
 export interface ServedFolder {
   readonly hub: FolderHub
@@ -63,14 +64,25 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     )
     rememberDevice(parts)
   }
-  const listening = hub.onCommit((news) => {
-    const { prev, upTo } = news
-    replica.told(news.author === 'server' ? { prev, upTo, heads: [] } : news)
+  const news = new OwnNews({
+    clock,
+    isBusy: () => hub.serving.isBusy,
+    tell: (one) => {
+      replica.told(one)
+    },
   })
+  const listening = hub.onCommit((commit) => {
+    const { prev, upTo } = commit
+    news.take(commit.author === 'server' ? { prev, upTo, heads: [] } : commit)
+  })
+  hub.serving.onIdle = () => {
+    news.flush()
+  }
   signal.addEventListener(
     'abort',
     () => {
       listening[Symbol.dispose]()
+      news[Symbol.dispose]()
     },
     { once: true },
   )

@@ -95,7 +95,8 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
       return { answers: holdings.map((holding) => (holding.kind === 'have' ? 'have' : holding.staged)) }
     }),
     ack_push_file: implement(toCoordinator.ack_push_file, async ({ folder, proposals }) => {
-      const reply = await hubOf(folder).propose(member().name, proposals, coordinator.signal)
+      const hub = hubOf(folder)
+      const reply = await hub.serving.run(() => hub.propose(member().name, proposals, coordinator.signal))
       return fitReply(reply, REPLY_BYTES)
     }),
     move_dir: implement(toCoordinator.move_dir, ({ folder, moves }) => {

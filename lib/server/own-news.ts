@@ -1,0 +1,47 @@
+// Tells the coordinator's own replica of commits: after the clients, as long as they keep the coordinator busy, but not much later.
+
+import type { Clock } from '../daemon/clock.ts'
+import type { News } from '../replica/folder-state.ts'
+
+/** The coordinator's own folder is at most so far behind. */
+const HOLD_MS = 2000
+/** So many heads wait in memory at most. */
+const HELD_MAX = 20_000
+
+export class OwnNews implements Disposable {
+  readonly #clock: Pick<Clock, 'after'>
+  readonly #isBusy: () => boolean
+  readonly #tell: (news: News) => void
+  #held: News[] = []
+  #heads = 0
+  #timer: Disposable | undefined
+
+  /** `isBusy`: whether clients wait for the coordinator. */
+  constructor(parts: { clock: Pick<Clock, 'after'>; isBusy: () => boolean; tell: (news: News) => void }) {
+    this.#clock = parts.clock
+    this.#isBusy = parts.isBusy
+    this.#tell = parts.tell
+  }
+
+  take(news: News): void {
+    this.#held.push(news)
+    this.#heads += news.heads.length
+    if (!this.#isBusy() || this.#heads > HELD_MAX) this.flush()
+    else
+      this.#timer ??= this.#clock.after(HOLD_MS, () => {
+        this.flush()
+      })
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]()
+  }
+
+  /** Tells all that is held. */
+  flush(): void {
+    this.#timer?.[Symbol.dispose]()
+    this.#timer = undefined
+    this.#heads = 0
+    for (const news of this.#held.splice(0)) this.#tell(news)
+  }
+}

@@ -1,0 +1,83 @@
+import t from 'tap'
+import type { News } from '../../lib/replica/folder-state.ts'
+import { OwnNews } from '../../lib/server/own-news.ts'
+import { Serving } from '../../lib/server/serving.ts'
+import { file, head } from '../support/builders.ts'
+
+function hearing() {
+  const told: number[] = []
+  const timers: (() => void)[] = []
+  const state = { isBusy: false }
+  const news = new OwnNews({
+    clock: {
+      after: (_, run) => {
+        timers.push(run)
+        return { [Symbol.dispose]: () => void timers.splice(timers.indexOf(run), 1) }
+      },
+    },
+    isBusy: () => state.isBusy,
+    tell: ({ upTo }) => void told.push(upTo),
+  })
+  return { news, told, timers, state }
+}
+
+const one = (upTo: number, heads = 1): News => ({
+  prev: upTo - 1,
+  upTo,
+  heads: Array.from({ length: heads }, (_, i) => ({
+    head: head(`f${String(i)}`, upTo, file(1)),
+    place: undefined,
+  })),
+})
+
+t.test('when no client waits it is told at once', (t) => {
+  const { news, told, timers } = hearing()
+  news.take(one(1))
+  t.same(told, [1])
+  t.same(timers, [])
+  t.end()
+})
+
+t.test('while clients wait it is held, in order, until they are served', (t) => {
+  const { news, told, timers, state } = hearing()
+  state.isBusy = true
+  for (const upTo of [1, 2, 3]) news.take(one(upTo))
+  t.same(told, [])
+  t.equal(timers.length, 1)
+  news.flush()
+  t.same(told, [1, 2, 3])
+  t.same(timers, [])
+  t.end()
+})
+
+t.test('clients that never rest hold it for so long and no longer, and not more than so much', (t) => {
+  const { news, told, timers, state } = hearing()
+  state.isBusy = true
+  news.take(one(1))
+  timers[0]?.()
+  t.same(told, [1])
+  news.take(one(2, 20_001))
+  t.same(told, [1, 2])
+  news.take(one(3))
+  news[Symbol.dispose]()
+  t.same(timers, [])
+  t.end()
+})
+
+t.test('serving is over a moment after the last answer, well or not', async (t) => {
+  const serving = new Serving()
+  let idle = 0
+  serving.onIdle = () => idle++
+  let finish: () => void = () => undefined
+  const first = serving.run(() => new Promise<void>((resolve) => (finish = resolve)))
+  await t.rejects(serving.run(() => Promise.reject(new Error('no'))))
+  await new Promise(setImmediate)
+  t.ok(serving.isBusy)
+  t.equal(idle, 0)
+  finish()
+  await first
+  t.equal(idle, 0, 'the answer goes first')
+  await new Promise((done) => setImmediate(() => setImmediate(done)))
+  t.equal(idle, 1)
+  t.notOk(serving.isBusy)
+})
