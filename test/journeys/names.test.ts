@@ -132,7 +132,10 @@ t.test('ignored names stay where they are, by default, by option and by .syncign
   for (const name of ['x.tmp', 'build/out', '.x.swp', 'x~', '.DS_Store', 'Thumbs.db', 'k.secret'])
     a.put(`work/${name}`, 'mine')
   a.put('work/real', 'ours')
-  await j.eventually('the real file is on B', () => b.has('work/real'))
+  await j.eventually(
+    'the real file is on B and on the coordinator',
+    () => b.has('work/real') && server.has('work/real'),
+  )
   t.same(readdirSync(b.at('work')), ['real'])
   t.same(readdirSync(server.at('work')), ['real'])
 })
