@@ -5,8 +5,8 @@ import type { Digest } from '../model/digest.ts'
 import { Bell } from './bell.ts'
 import type { FolderState } from './folder-state.ts'
 
-/** After a change so long is waited for more of them. */
-const QUIET_MS = 2000
+/** After a change so long is waited for more of them: not long, for an edit that comes before the recipe travels whole. */
+const QUIET_MS = 250
 
 /** Runs until `until` ends. What it cannot do now it does after the next large file. */
 export async function keepRecipes(state: FolderState, until: AbortSignal): Promise<void> {
