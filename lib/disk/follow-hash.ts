@@ -25,7 +25,8 @@ export class FollowHash implements Disposable {
 
   /** Whether what stands at `place` is this very file. */
   isAt(place: HostPath): boolean {
-    const [own, there] = [fstatSync(this.#fd), lstatSync(place, { throwIfNoEntry: false })]
+    const own = fstatSync(this.#fd, { bigint: true })
+    const there = lstatSync(place, { bigint: true, throwIfNoEntry: false })
     return there?.ino === own.ino && there.dev === own.dev
   }
 

@@ -1,6 +1,6 @@
 // Contents: where bytes rest on the coordinator.
 
-import type { Digest } from './digest.ts'
+import { parseDigest, type Digest } from './digest.ts'
 import type { RelPath } from './path.ts'
 import type { Head, Proposal, Seq } from './revision.ts'
 
@@ -67,3 +67,15 @@ export const PACK_BODIES = 1000
 
 /** What a staged pack is called that is deflated (RFC 1950). */
 export const DEFLATED_PREFIX = 'z-'
+
+const LARGE_PREFIX = 'o-'
+
+/** What a large content is called in anybody's staging. */
+export function largeName(sha256: Digest): string {
+  return LARGE_PREFIX + sha256
+}
+
+/** The large content that a staged file has by its name; `undefined` for all others. */
+export function largeNamed(name: string): Digest | undefined {
+  return name.startsWith(LARGE_PREFIX) ? parseDigest(name.slice(LARGE_PREFIX.length)) : undefined
+}

@@ -2,6 +2,7 @@
 
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import { SyncError } from '../errors.ts'
+import { largeName } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
@@ -17,14 +18,18 @@ export async function fetchLarge(
   signal: AbortSignal,
 ): Promise<HostPath> {
   const { content, hub, parts } = what
-  const name = `o-${content.sha256}`
+  const name = largeName(content.sha256)
+  const place = stagedPlace(parts.root, name)
+  const discardWrong = (found: Digest): void => {
+    parts.log.warn(`Fetched content ${content.sha256} came as ${found}, trying again`, { folder: parts.name })
+    StagedFile.reopen(parts.root, name)?.discard()
+  }
   const ahead = await what.prefetches.take(content.sha256)
   if (ahead !== undefined) {
-    const place = stagedPlace(parts.root, name)
     onBytes(ahead.from)
     const found = await fetchRest(what, { place, ...ahead }, onBytes, signal)
     if (found === content.sha256) return place
-    StagedFile.reopen(parts.root, name)?.discard()
+    discardWrong(found)
   }
   if (!isBegun(parts.root, name)) {
     const patched = await fetchByPatch(what, onBytes, signal)
@@ -33,11 +38,9 @@ export async function fetchLarge(
   for (let tries = 0; tries < 2; tries++) {
     const from = stageLarge(parts.root, name, content.size)
     onBytes(from)
-    const place = stagedPlace(parts.root, name)
     const found = await fetchWhole({ content, hub, parts }, { place, from }, onBytes, signal)
     if (found === content.sha256) return place
-    parts.log.warn(`Fetched content ${content.sha256} came as ${found}, trying again`, { folder: parts.name })
-    StagedFile.reopen(parts.root, name)?.discard()
+    discardWrong(found)
   }
   throw new SyncError(`Cannot fetch content ${content.sha256}: other bytes came twice`, {
     code: 'WRONG_CONTENT',

@@ -1,12 +1,11 @@
 // What large fetches left in staging: kept for as long as it may be gone on with, then thrown away.
 
 import { cleanStaging } from '../disk/staged-file.ts'
-import { PACKED_MAX } from '../model/content.ts'
+import { largeName, largeNamed, PACKED_MAX } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { RelPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import type { Prefetches } from './prefetch.ts'
-import { isLargeName, largeName } from './stage-large.ts'
 
 /** After a start or a reconnect, what nobody asked for so long is not wanted any more. */
 const WAIT_MS = 600_000
@@ -35,7 +34,7 @@ export class Leftovers implements Disposable {
     const wanted = new Set(largeIncoming(base).map(largeName))
     this.#mayBe = true
     cleanStaging(root, (name) => {
-      if (!isLargeName(name)) return keepStaged(name)
+      if (largeNamed(name) === undefined) return keepStaged(name)
       if (!wanted.has(name)) this.#awaited.add(name)
       return true
     })
@@ -84,7 +83,7 @@ export class Leftovers implements Disposable {
   #remove(): void {
     this.#mayBe = false
     cleanStaging(this.#parts.root, (name) => {
-      if (!isLargeName(name) || this.#awaited.has(name)) return true
+      if (largeNamed(name) === undefined || this.#awaited.has(name)) return true
       const isUsed = this.#prefetches.isUsing(name)
       this.#mayBe ||= isUsed
       return isUsed

@@ -3,7 +3,7 @@
 import { rmSync } from 'node:fs'
 import { literalBytes } from '../core/patch.ts'
 import { stagedPlace } from '../disk/staged-file.ts'
-import type { Patch, Source } from '../model/content.ts'
+import { largeName, type Patch, type Source } from '../model/content.ts'
 import { SyncError } from '../errors.ts'
 import { placeOf } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
@@ -29,7 +29,7 @@ export async function sendLarge(
   }
   const why = typeof patch === 'string' ? patch : 'less is left of an earlier upload than of a patch'
   parts.log.debug(`Sending ${file.path} whole: ${why}`, { folder: parts.name, sha256, from: staged })
-  const name = `o-${sha256}`
+  const name = largeName(sha256)
   onBytes(staged)
   try {
     await hub.depot.putFile({ place: placeOf(parts.root, file.path), name, size, from: staged }, onBytes, signal)

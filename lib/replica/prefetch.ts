@@ -2,9 +2,10 @@
 
 import { SyncError } from '../errors.ts'
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
+import { largeName as nameOf } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { Bell } from './bell.ts'
-import { largeName as nameOf, stageLarge } from './stage-large.ts'
+import { stageLarge } from './stage-large.ts'
 import type { Attached, ReplicaParts } from './folder-state.ts'
 import type { Followed } from './ports.ts'
 

@@ -1,20 +1,10 @@
 // Where a large content becomes whole: its staged file, new or left by an earlier fetch.
 
 import { StagedFile } from '../disk/staged-file.ts'
-import { parseDigest, type Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 
 /** What was in flight when a transfer stopped may have arrived out of order: so much before its end is fetched again. Bytes. */
 export const RESUME_OVERLAP = 4 * 1024 * 1024
-
-/** What the staged file of a large content is called. */
-export function largeName(sha256: Digest): string {
-  return `o-${sha256}`
-}
-
-export function isLargeName(name: string): boolean {
-  return name.startsWith('o-') && parseDigest(name.slice(2)) !== undefined
-}
 
 /** Makes the staged file, or finds what an earlier fetch left; the bytes it holds. */
 export function stageLarge(root: HostPath, name: string, size: number): number {

@@ -2,7 +2,8 @@
 
 import { lstatSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { parseDigest, type Digest } from '../model/digest.ts'
+import { largeNamed } from '../model/content.ts'
+import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { Followed } from '../replica/ports.ts'
 import type { OpenedFile, StagingWatch, WriteWatch } from '../ssh/server/jail-files.ts'
@@ -83,14 +84,17 @@ export class Uploads implements StagingWatch {
    * with the hash, which is the caller's from now on, when it can be trusted.
    */
   async taken(place: string): Promise<Followed | undefined> {
-    const found = lstatSync(place, { throwIfNoEntry: false })
+    const found = lstatSync(place, { bigint: true, throwIfNoEntry: false })
     const upload = found === undefined ? undefined : this.#uploads.get(keyOf(found))
     if (upload === undefined) return undefined
-    this.#drop(upload)
     if (upload.writes > 0) await new Promise<void>((resolve) => upload.idle.push(resolve))
-    if (!upload.isStale) return upload.followed
-    upload.followed?.[Symbol.dispose]()
-    return undefined
+    const { followed } = upload
+    upload.followed = undefined
+    upload.told = 0
+    upload.isStale = true
+    // A file that is given back is written to again by who still has it open.
+    if (upload.handles === 0) this.#drop(upload)
+    return followed
   }
 
   /** What is at `place` is removed, or gets another name. */
@@ -117,7 +121,7 @@ export class Uploads implements StagingWatch {
   }
 
   #begin(key: string, { place, isNew }: OpenedFile): Upload {
-    const sha256 = /^o-/.test(basename(place)) ? parseDigest(basename(place).slice(2)) : undefined
+    const sha256 = largeNamed(basename(place))
     const isFollowed = isNew && sha256 !== undefined
     const upload: Upload = {
       ...{ place, sha256, handles: 0, writes: 0, end: 0, told: 0, idle: [] },
@@ -167,6 +171,6 @@ export class Uploads implements StagingWatch {
   }
 }
 
-function keyOf({ dev, ino }: { readonly dev: number; readonly ino: number }): string {
+function keyOf({ dev, ino }: Pick<OpenedFile, 'dev' | 'ino'>): string {
   return `${String(dev)}:${String(ino)}`
 }

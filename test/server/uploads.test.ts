@@ -27,7 +27,7 @@ function staging(t: Test) {
     const place = `${dir}/${peer}/${name}`
     const isNew = lstatSync(place, { throwIfNoEntry: false }) === undefined
     if (isNew) writeFileSync(place, '')
-    const { dev, ino } = lstatSync(place)
+    const { dev, ino } = lstatSync(place, { bigint: true })
     return uploads.opened({ place, dev, ino, isNew, isCut })
   }
   const take = (name: string, peer = 'ann'): ReturnType<Uploads['taken']> => {
@@ -140,6 +140,26 @@ t.test('who takes a file waits for what is being written, by whatever name it be
     await taking
     t.ok(isTaken)
   }
+})
+
+t.test('a file that was given back is waited for again, and never trusted again', async (t) => {
+  const { dir, uploads, open, take } = staging(t)
+  const watch = open(LARGE)
+  write(watch, 0, 20)
+  t.ok(await take(LARGE))
+  renameSync(`${dir}/taken`, `${dir}/ann/${LARGE}`)
+  watch.began(20)
+  let isTaken = false
+  const taking = take(LARGE).then((followed) => {
+    isTaken = true
+    return followed
+  })
+  await new Promise(setImmediate)
+  t.notOk(isTaken)
+  watch.ended(30)
+  t.equal(await taking, undefined)
+  watch.closed()
+  t.equal(await uploads.taken(`${dir}/taken`), undefined)
 })
 
 t.test('the oldest of too many are hashed later, but those that are open stay known', async (t) => {

@@ -17,6 +17,9 @@ const ASYNC_FROM = 32 * 1024
 /** Without these a link would be followed, and opening a pipe would wait for its other end. */
 const NEVER_ELSEWHERE = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
 
+/** Numbers of inodes may be larger than a double holds. */
+const EXACT = { bigint: true } as const
+
 /** Nobody but the coordinator's own user reads what is staged. */
 const STAGED_MODE = 0o600
 
@@ -37,8 +40,8 @@ export interface WriteWatch {
 /** A file that was opened for writing. `isNew`: this made it. `isCut`: this emptied it. */
 export interface OpenedFile {
   readonly place: string
-  readonly dev: number
-  readonly ino: number
+  readonly dev: bigint
+  readonly ino: bigint
   readonly isNew: boolean
   readonly isCut: boolean
 }
@@ -79,12 +82,12 @@ export function openForWriting(
   const flags = O_WRONLY | (how.create ? O_CREAT : 0) | (how.exclusive ? O_EXCL : 0) | (how.truncate ? O_TRUNC : 0)
   const isNew = fs.lstatSync(place, { throwIfNoEntry: false }) === undefined
   const fd = openRegular(place, flags)
-  const { ino, dev } = fs.fstatSync(fd)
+  const { ino, dev } = fs.fstatSync(fd, EXACT)
   const watched = watch?.opened({ place, dev, ino, isNew, isCut: how.truncate })
   // What was renamed out of staging is about to be verified and committed: a handle kept open must not reach it any more.
   const demand = () => {
     demandAccess()
-    const now = fs.lstatSync(place)
+    const now = fs.lstatSync(place, EXACT)
     if (now.ino !== ino || now.dev !== dev) throw new SftpError(STATUS.noSuchFile, 'No such file')
   }
   return {
