@@ -55,6 +55,10 @@ export interface Progress {
   bytesTotal: number
 }
 
+/** What failed is tried again after this. */
+export const RETRY_MS = 30_000
+/** Of more paths than this at once the log tells the number; each is told at level debug. */
+export const BULK = 50
 /** Up to so many new heads are named; to find more, all that wait are searched. */
 const FRESH = 1000
 
@@ -87,6 +91,8 @@ export class FolderState {
   attached: Attached | undefined
   /** All heads after the cursor were asked for since the hub was attached. */
   caughtUp = false
+  /** The hub has news that it tells later. */
+  newsAreHeld = false
   /** Of the heads of one move only some have been told: applied by themselves they would be no move. */
   isCut = false
   scanned = false

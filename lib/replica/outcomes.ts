@@ -5,14 +5,10 @@ import type { RelPath } from '../model/path.ts'
 import type { Outcome } from '../model/revision.ts'
 import type { Change } from '../model/snapshot.ts'
 import type { Deletes } from './deletes.ts'
-import type { FolderState } from './folder-state.ts'
+import { BULK, RETRY_MS, type FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import type { CommitReply } from './ports.ts'
 import type { Ready } from './push-change.ts'
-
-const RETRY_MS = 30_000
-/** Of more changes than this at once the log tells the number; each is told at level debug. */
-const BULK = 50
 
 export class Outcomes implements Disposable {
   readonly #state: FolderState

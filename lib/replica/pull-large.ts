@@ -6,8 +6,8 @@ import type { RelPath } from '../model/path.ts'
 import type { Body } from '../model/write-step.ts'
 import { fetchLarge } from './fetch-large.ts'
 import type { Fetcher, Write } from './fetch-small.ts'
-import type { Attached, FolderState } from './folder-state.ts'
-import { RETRY_MS, RETRY_SOON_MS } from './record-applied.ts'
+import { RETRY_MS, type Attached, type FolderState } from './folder-state.ts'
+import { RETRY_SOON_MS } from './record-applied.ts'
 
 const LARGE_LANES = 3
 

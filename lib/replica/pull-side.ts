@@ -10,11 +10,11 @@ import type { Head } from '../model/revision.ts'
 import type { BaseRow } from '../model/snapshot.ts'
 import type { Body, WriteStep } from '../model/write-step.ts'
 import { chunksOf, Fetcher, type Write } from './fetch-small.ts'
-import type { Attached, FolderState } from './folder-state.ts'
+import { RETRY_MS, type Attached, type FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import { LargePulls } from './pull-large.ts'
 import { pullTree } from './pull-tree.ts'
-import { AppliedRecord, RETRY_MS, RETRY_SOON_MS } from './record-applied.ts'
+import { AppliedRecord, RETRY_SOON_MS } from './record-applied.ts'
 import { rootTrouble } from './root-guard.ts'
 
 /** Heads planned at once: enough for a large moved directory to be seen whole. */

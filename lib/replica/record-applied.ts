@@ -6,13 +6,10 @@ import { ancestorsOf, type RelPath } from '../model/path.ts'
 import type { Head } from '../model/revision.ts'
 import type { BaseRow } from '../model/snapshot.ts'
 import type { WriteResult } from '../model/write-step.ts'
-import type { FolderState } from './folder-state.ts'
+import { BULK, RETRY_MS, type FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 
-export const RETRY_MS = 30_000
 export const RETRY_SOON_MS = 250
-/** Of more paths than this at once the log tells the number; each is told at level debug. */
-const BULK = 50
 
 /** A step, and how it went. */
 export interface Applied {

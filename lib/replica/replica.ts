@@ -169,6 +169,12 @@ export class Replica implements AsyncDisposable {
     this.#state.changed()
   }
 
+  /** There are news that are told later: until then the folder is not in step. */
+  expectNews(areHeld: boolean): void {
+    this.#state.newsAreHeld = areHeld
+    this.#state.changed()
+  }
+
   /** Hears of a content that is on its way to the coordinator: a hint, to fetch it meanwhile. */
   coming(news: Coming): void {
     const { attached, halted, scanned } = this.#state
@@ -362,6 +368,7 @@ export class Replica implements AsyncDisposable {
       state.dirtyTrees.size === 0 &&
       state.busy.size === 0 &&
       state.news.length === 0 &&
+      !state.newsAreHeld &&
       !this.#local.restless &&
       !this.#push.active &&
       !this.#pull.active &&

@@ -70,6 +70,9 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     tell: (one) => {
       replica.told(one)
     },
+    onHeld: (areHeld) => {
+      replica.expectNews(areHeld)
+    },
   })
   const listening = hub.onCommit((commit) => {
     const { prev, upTo } = commit

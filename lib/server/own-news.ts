@@ -12,25 +12,36 @@ export class OwnNews implements Disposable {
   readonly #clock: Pick<Clock, 'after'>
   readonly #isBusy: () => boolean
   readonly #tell: (news: News) => void
-  #held: News[] = []
+  readonly #onHeld: (areHeld: boolean) => void
+  readonly #held: News[] = []
   #heads = 0
   #timer: Disposable | undefined
 
-  /** `isBusy`: whether clients wait for the coordinator. */
-  constructor(parts: { clock: Pick<Clock, 'after'>; isBusy: () => boolean; tell: (news: News) => void }) {
+  /** `isBusy`: whether clients wait for the coordinator. `onHeld` is told when news begin and cease to wait. */
+  constructor(parts: {
+    clock: Pick<Clock, 'after'>
+    isBusy: () => boolean
+    tell: (news: News) => void
+    onHeld: (areHeld: boolean) => void
+  }) {
     this.#clock = parts.clock
     this.#isBusy = parts.isBusy
     this.#tell = parts.tell
+    this.#onHeld = parts.onHeld
   }
 
   take(news: News): void {
     this.#held.push(news)
     this.#heads += news.heads.length
-    if (!this.#isBusy() || this.#heads > HELD_MAX) this.flush()
-    else
-      this.#timer ??= this.#clock.after(HOLD_MS, () => {
-        this.flush()
-      })
+    if (!this.#isBusy() || this.#heads > HELD_MAX) {
+      this.flush()
+      return
+    }
+    if (this.#timer !== undefined) return
+    this.#onHeld(true)
+    this.#timer = this.#clock.after(HOLD_MS, () => {
+      this.flush()
+    })
   }
 
   [Symbol.dispose](): void {
@@ -39,9 +50,11 @@ export class OwnNews implements Disposable {
 
   /** Tells all that is held. */
   flush(): void {
+    const wereHeld = this.#timer !== undefined
     this.#timer?.[Symbol.dispose]()
     this.#timer = undefined
     this.#heads = 0
     for (const news of this.#held.splice(0)) this.#tell(news)
+    if (wereHeld) this.#onHeld(false)
   }
 }

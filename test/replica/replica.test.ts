@@ -50,14 +50,27 @@ t.test('a file that is deleted during its first push is deleted everywhere', asy
   await bench.start(hub)
   hub.moments.beforePropose = async () => {
     delete hub.moments.beforePropose
+    // Long enough for whoever looked to draw its conclusions.
+    const looked = new Promise<void>((done) => (bench.moments.afterLook = () => setImmediate(done)))
     bench.remove('flash')
-    await new Promise((done) => setTimeout(done, 50))
+    await looked
   }
   bench.put('flash', 'gone at once')
   await bench.until('it was there', () => hub.versions('flash').length > 0)
   await bench.until('it is gone', () => hub.live()['flash'] === undefined)
   await bench.rest()
   t.same(hub.versions('flash'), ['gone at once', 'gone'])
+})
+
+t.test('a folder with news that are told later is not in step', async (t) => {
+  const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+  await bench.start(hub)
+  t.equal(bench.replica.status().state, 'in step')
+  bench.replica.expectNews(true)
+  t.equal(bench.replica.status().state, 'syncing')
+  t.notOk(bench.replica.isAtRest())
+  bench.replica.expectNews(false)
+  t.equal(bench.replica.status().state, 'in step')
 })
 
 t.test('an edit between look and read is sent as it is read, or not at all', async (t) => {

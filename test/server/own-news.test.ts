@@ -6,6 +6,7 @@ import { file, head } from '../support/builders.ts'
 
 function hearing() {
   const told: number[] = []
+  const held: boolean[] = []
   const timers: (() => void)[] = []
   const state = { isBusy: false }
   const news = new OwnNews({
@@ -17,8 +18,9 @@ function hearing() {
     },
     isBusy: () => state.isBusy,
     tell: ({ upTo }) => void told.push(upTo),
+    onHeld: (areHeld) => void held.push(areHeld),
   })
-  return { news, told, timers, state }
+  return { news, told, held, timers, state }
 }
 
 const one = (upTo: number, heads = 1): News => ({
@@ -31,21 +33,24 @@ const one = (upTo: number, heads = 1): News => ({
 })
 
 t.test('when no client waits it is told at once', (t) => {
-  const { news, told, timers } = hearing()
+  const { news, told, held, timers } = hearing()
   news.take(one(1))
   t.same(told, [1])
+  t.same(held, [])
   t.same(timers, [])
   t.end()
 })
 
-t.test('while clients wait it is held, in order, until they are served', (t) => {
-  const { news, told, timers, state } = hearing()
+t.test('while clients wait it is held, in order, until they are served, and the folder is not called in step', (t) => {
+  const { news, told, held, timers, state } = hearing()
   state.isBusy = true
   for (const upTo of [1, 2, 3]) news.take(one(upTo))
   t.same(told, [])
+  t.same(held, [true])
   t.equal(timers.length, 1)
   news.flush()
   t.same(told, [1, 2, 3])
+  t.same(held, [true, false])
   t.same(timers, [])
   t.end()
 })

@@ -27,6 +27,7 @@ export class ReplicaBench {
   readonly moments: {
     beforeApply?: (steps: readonly WriteStep[]) => void
     beforeRead?: (files: readonly ToRead[]) => void
+    afterLook?: () => void
     /** Steps that find their target other than expected. */
     differs?: (step: WriteStep) => boolean
   } = {}
@@ -196,6 +197,11 @@ export class ReplicaBench {
   #tapped(disk: Disk): Disk {
     return {
       ...disk,
+      look: async (paths, signal) => {
+        const looks = await disk.look(paths, signal)
+        this.moments.afterLook?.()
+        return looks
+      },
       read: (files, signal) => {
         this.moments.beforeRead?.(files)
         return disk.read(files, signal)
