@@ -100,6 +100,8 @@ export class FolderState {
   looking = 0
   halted: Problem | undefined
   held: readonly RelPath[] = []
+  /** Hears of heads that were just told of; set by the pull side. */
+  onHeads: (heads: readonly PlacedHead[]) => void = () => undefined
   /** Asks the hub for all heads after the cursor; set by the replica. */
   ask: () => void = () => undefined
   readonly #watchers = new Set<() => void>()
@@ -155,6 +157,7 @@ export class FolderState {
   takeHeads(heads: readonly PlacedHead[], upTo: Seq): void {
     this.parts.base.takeIncoming(heads, upTo)
     for (const { head } of heads) this.blocked.delete(head.path)
+    if (heads.length > 0) this.onHeads(heads)
     if (this.fresh === 'all') return
     if (this.fresh.size + heads.length > FRESH) this.fresh = 'all'
     else for (const { head } of heads) this.fresh.add(head.path)

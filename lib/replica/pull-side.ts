@@ -54,6 +54,11 @@ export class PullSide {
   /** Brings heads to the disk, for ever. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#state.parts
+    this.#state.onHeads = (heads) => {
+      const { attached } = this.#state
+      if (attached === undefined || !this.#isWorking) return
+      this.#fetcher.ahead(heads, attached, AbortSignal.any([signal, attached.signal]))
+    }
     try {
       for (;;) {
         const { attached } = this.#state
@@ -64,6 +69,7 @@ export class PullSide {
         if (isReady && items.length === 0 && (await this.#takeNews())) continue
         if (attached === undefined || items.length === 0) {
           this.#state.leftovers.tidy()
+          this.#fetcher.forgetAhead()
           const waitMs = this.#nextRetryMs()
           await this.#state.applyBell.wait(
             signal,
@@ -86,6 +92,7 @@ export class PullSide {
         }
       }
     } finally {
+      this.#state.onHeads = () => undefined
       await this.#large.ended()
     }
   }

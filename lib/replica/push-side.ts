@@ -16,8 +16,10 @@ import { pushLarge } from './push-large.ts'
 import { TreePushes } from './push-trees.ts'
 import { PutReader } from './read-puts.ts'
 
-/** Packs on their way at once: while one is committed the next is read. */
-const LANES = 2
+/** Packs on their way at once: while one is committed the next is on the wire, and the one after that is read. */
+const LANES = 3
+/** Packs up to this size need not wait for the one before them to be on the wire. Bytes. */
+const SMALL_PACK = 64 * 1024
 const LARGE_LANES = 2
 /** A batch's words must fit one message. Bytes. */
 const MESSAGE_BYTES = 600 * 1024
@@ -37,6 +39,8 @@ export class PushSide {
   #lanes = 0
   #largeLanes = 0
   #names = 0
+  /** Ends when the last pack that was begun is on the coordinator. */
+  #turn: Promise<unknown> = Promise.resolve()
   /** Rows of directories that something is put in, as long as one look for work takes. */
   readonly #above = new Map<RelPath, BaseRow | undefined>()
   /** Set when the link said that it cannot move contents, though it lives. */
@@ -247,7 +251,7 @@ export class PushSide {
     const lacking = await this.#lacking(ready, hub, signal)
     const { pack, offsets } = concatenate(lacking)
     const name = `p-${state.parts.clock.now().toString(36)}-${(this.#names++).toString(36)}`
-    const staged = pack === undefined ? name : await hub.depot.putPack(name, pack, signal)
+    const staged = pack === undefined ? name : await this.#inTurn(pack, () => hub.depot.putPack(name, pack, signal))
     const sourced = ready.map((item): SourcedProposal => {
       const offset = offsets.get(item)
       const source: Source = offset === undefined ? { kind: 'held' } : { kind: 'pack', pack: staged, offset }
@@ -256,6 +260,14 @@ export class PushSide {
     const reply = await hub.propose(sourced, signal)
     this.#outcomes.settle(ready, reply)
     this.#deletes.sent(gone.length)
+  }
+
+  /** Large packs go one after the other: two at once would both come late, and the link rest while both are committed. */
+  async #inTurn<T>(pack: Uint8Array, put: () => Promise<T>): Promise<T> {
+    if (pack.length <= SMALL_PACK) return await put()
+    const turn = this.#turn.then(put)
+    this.#turn = turn.catch(() => undefined)
+    return await turn
   }
 
   /** Those whose bodies the coordinator lacks. */

@@ -86,11 +86,12 @@ export class SftpChannel implements AsyncDisposable {
           flight.add(part.length, calls.write(handle, part, at))
         }
         // SFTP keeps the order of requests to one handle, so the CLOSE may follow at once and save a round trip; but a WRITE that ssh2 had to
-        // split sends its rest only after an answer.
+        // split sends its rest only after an answer. What the WRITEs were told stands: nobody waits for the answer to a CLOSE after them.
         const closed = whole.length <= UNSPLIT_BYTES ? calls.close(handle) : undefined
         closed?.catch(() => undefined)
         await flight.landed()
-        await (closed ?? calls.close(handle))
+        if (closed === undefined) calls.abandon(handle)
+        else await closed
       },
     )
   }

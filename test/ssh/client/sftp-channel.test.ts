@@ -87,7 +87,8 @@ t.test('large puts leave in messages of whole windows', async (t) => {
   await it.sftp.putBytes('/pack', pattern(WRITE_BYTES * 2 + 7), never())
   const sizes = it.faults.log.filter((line) => line.startsWith('write')).map((line) => line.split(' ')[2])
   t.same(sizes, [String(WRITE_BYTES), String(WRITE_BYTES), '7'])
-  t.equal(it.faults.log.at(-1), 'close')
+  await it.sftp.size('/pack', never())
+  t.ok(it.faults.log.includes('close'))
 })
 
 t.test('a view into a larger buffer is put as the view', async (t) => {
