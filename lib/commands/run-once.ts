@@ -38,7 +38,9 @@ export async function runOnce(role: Role, { clock, json, log }: RunOptions, sign
     }
     if (folder.problems.length === 0) process.stderr.write(`monitor: folder "${folder.name}" is ${folder.state}\n`)
   }
-  log.info(stuck.length === 0 ? 'Every folder is in step' : `${String(stuck.length)} folders are not in step`)
+  log.info(
+    stuck.length === 0 ? 'Every folder is in step' : `Not in step: ${stuck.map((folder) => folder.name).join(', ')}`,
+  )
   return stuck.length === 0 ? EXIT.done : EXIT.unsynced
 }
 

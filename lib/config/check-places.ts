@@ -37,14 +37,16 @@ interface Own {
 }
 
 /**
- * Other nodes of the file that have the address of this one, when that address is this machine's own (behind one router, several machines
- * share theirs). A place that only `$HOME` tells is left out: the other node may run with another home.
+ * Other nodes of the file that are on this machine, as their addresses say; one that is not this machine's own says nothing (behind one router, several
+ * machines share theirs). A place that only `$HOME` tells is left out: the other node may run with another home. What slips through is found when the
+ * folder is opened: its directory is locked.
  */
 function checkOtherNodes(node: NodeConfig, { roots, identity: { entry }, machine }: Own): void {
-  if (!machine.addresses.includes(entry.ip) && !/^(?:127\.|localhost$)/.test(entry.ip)) return
+  const isHere = (ip: string): boolean => machine.addresses.includes(ip) || /^(?:127\.|::1$|localhost$)/.test(ip)
+  if (!isHere(entry.ip)) return
   const others: (Machine & { name: string })[] = [{ name: 'server', ...node.config.server }, ...node.config.clients]
   for (const other of others) {
-    if (other.name === node.node || other.ip !== entry.ip) continue
+    if (other.name === node.node || !isHere(other.ip)) continue
     for (const folder of node.config.folders) {
       if (other.name !== 'server' && !folder.clients.includes(other.name)) continue
       const place = placeOn(other, folder, machine)

@@ -1,4 +1,4 @@
-// Lock files: one running daemon a state directory. The kernel lets go of the lock when its holder dies, however it dies.
+// Locks: one running daemon a state directory, and one a folder. The kernel lets go of a lock when its holder dies, however it dies.
 
 import { closeSync, constants, ftruncateSync, openSync } from 'node:fs'
 import { lockFile } from './native.ts'
@@ -20,6 +20,27 @@ export function acquireLock(path: string): Disposable | undefined {
     return lock
   } finally {
     if (!isHeld) closeSync(fd)
+  }
+}
+
+/**
+ * Takes the lock of the directory at `path` itself, so that nothing is put into it; `undefined` when another holds it. Where there is no directory, or
+ * its file system knows no such lock, there is nothing to hold.
+ */
+export function acquireDirLock(path: string): Disposable | undefined {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  } catch {
+    return { [Symbol.dispose]: () => undefined } // whoever needs the directory will say what is wrong with it
+  }
+  const lock = { [Symbol.dispose]: once(() => closeSync(fd)) }
+  try {
+    if (lockFile(fd)) return lock
+    lock[Symbol.dispose]()
+    return undefined
+  } catch {
+    return lock
   }
 }
 

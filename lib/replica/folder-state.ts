@@ -20,6 +20,8 @@ export interface ReplicaParts {
   readonly name: string
   readonly root: HostPath
   readonly base: Base
+  /** What keeps others from opening the folder; let go of when the replica is closed. */
+  readonly lock?: Disposable
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log

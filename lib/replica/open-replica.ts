@@ -4,6 +4,8 @@ import { mkdirSync } from 'node:fs'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import { compileIgnore, readRules } from '../disk/ignore.ts'
+import { acquireDirLock } from '../disk/lock-file.ts'
+import { ConfigError } from '../errors.ts'
 import type { HostPath } from '../model/path.ts'
 import { Base } from '../store/base.ts'
 import { TreeWatcher } from '../watch/tree-watcher.ts'
@@ -37,16 +39,25 @@ export function baseFileOf(stateDir: HostPath, folder: string): string {
   return `${stateDir}/folders/${folder}/base.db`
 }
 
-/** Opens the folder. Throws `SyncError` DATABASE_DAMAGED and what the disk says. */
+/** Opens the folder. Throws `ConfigError` when another daemon keeps it, `SyncError` DATABASE_DAMAGED and what the disk says. */
 export async function openReplica(folder: FolderSettings, machinery: Machinery): Promise<Replica> {
   const { stateDir, lanes, clock, log, keepStaged } = machinery
   const { name, root, maxDelete, settleMs, rescanMs } = folder
   const baseFile = baseFileOf(stateDir, name)
   mkdirSync(`${stateDir}/folders/${name}`, { recursive: true, mode: 0o700 })
+  const base = Base.open(baseFile)
+  if (base.folderId() === undefined) mkdirSync(root, { recursive: true })
+  const lock = acquireDirLock(root)
+  if (lock === undefined) {
+    base.close()
+    throw new ConfigError(`Cannot open folder "${name}": another daemon of this machine keeps "${root}" already`, {
+      hint: `Two nodes may not share a folder: give this one a place of its own with "path.NODE" in [systemsync.dir.${name}]`,
+    })
+  }
   return await Replica.open(
     {
       ...{ name, root, maxDelete, settleMs, rescanMs, clock, log, backlog: BACKLOG },
-      base: Base.open(baseFile),
+      ...{ base, lock },
       disk: lanes.disk({ root, baseFile }),
       rules: () => readRules(root, folder.ignore),
       keepStaged: keepStaged ?? (() => false),

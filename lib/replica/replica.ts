@@ -249,6 +249,7 @@ export class Replica implements AsyncDisposable {
     await Promise.allSettled([...this.#loops, this.#state.prefetches.ended()])
     this.#state.leftovers[Symbol.dispose]()
     this.#state.parts.base.close()
+    this.#state.parts.lock?.[Symbol.dispose]()
   }
 
   #start(startWatch: StartWatch): void {

@@ -40,7 +40,7 @@ function troubleOf(state: FolderState): Problem | undefined {
     return {
       path: '.',
       reason: `the folder ${root} has lost its marker .systemsync/marker`,
-      todo: 'if its disk is not mounted, mount it; if it was emptied on purpose, stop this node, remove its state directory and start it again to fetch everything anew',
+      todo: 'if its disk is not mounted, mount it; if it was emptied on purpose, stop this node; on a client remove its state directory, on the coordinator leave it; start it again, and everything is fetched anew',
     }
   }
   if (marker.id !== id) {

@@ -14,6 +14,8 @@ import { Refused, SyncError, Unauthorised, Unreachable } from '../errors.ts'
 /** Domain errors carry `data.status`. */
 const DOMAIN_ERROR = -32000
 
+const UNREACHABLE = 503
+
 const LONGEST_TEXT = 1000
 
 const domainData = z.object({ status: z.number().int().min(400).max(599), hint: z.string().optional() })
@@ -29,13 +31,17 @@ export function errorResponse(id: JSONRPCID, error: unknown): JSONRPCErrorRespon
   return createJSONRPCErrorResponse(id, JSONRPCErrorCode.InternalError, 'Internal error')
 }
 
-/** What the caller of `method` gets: `Refused` for a domain error, else a `SyncError` with code `PROTOCOL`. */
+/**
+ * What the caller of `method` gets: `Unreachable` when the other side could not reach whom it asked in turn, `Refused` for any other domain error, else a
+ * `SyncError` with code `PROTOCOL`.
+ */
 export function errorOfResponse(method: string, { code, message, data }: JSONRPCError): SyncError {
   const text = printable(message)
   const domain = domainData.safeParse(data)
   if (domain.success) {
-    const { status, hint } = domain.data
-    return new Refused(text, { status, ...(hint !== undefined && { hint: printable(hint) }) })
+    const { status } = domain.data
+    const hint = domain.data.hint === undefined ? {} : { hint: printable(domain.data.hint) }
+    return status === UNREACHABLE ? new Unreachable(text, hint) : new Refused(text, { status, ...hint })
   }
   return new SyncError(`Cannot call "${method}": ${text} (${String(code)})`, { code: 'PROTOCOL', retry: 'later' })
 }
@@ -43,7 +49,7 @@ export function errorOfResponse(method: string, { code, message, data }: JSONRPC
 function statusOf(error: SyncError): number {
   if (error instanceof Refused) return error.status
   if (error instanceof Unauthorised) return 401
-  return error instanceof Unreachable ? 503 : 500
+  return error instanceof Unreachable ? UNREACHABLE : 500
 }
 
 /** Text of a peer must not steer the terminal it is shown on. */

@@ -69,13 +69,15 @@ export class ContentStore {
     this.watch = this.room.guard(this.uploads)
   }
 
-  /** Makes the directories, and clears away what the journal does not know: unfinished packs, and packs and objects that were never committed. */
-  prepare(knownPacks: ReadonlySet<string>, knowsObject: (sha256: Digest) => boolean = () => true): void {
+  /**
+   * Makes the directories, and clears away what the journal does not know: unfinished packs, and packs and objects that were never committed. Those of
+   * the known packs that are not there.
+   */
+  prepare(knownPacks: ReadonlySet<string>, knowsObject: (sha256: Digest) => boolean = () => true): string[] {
     for (const dir of ['staging', 'objects', 'packs'])
       mkdirSync(`${this.#own}/${dir}`, { recursive: true, mode: 0o700 })
-    for (const pack of readdirSync(`${this.#own}/packs`)) {
-      if (!knownPacks.has(pack)) rmSync(`${this.#own}/packs/${pack}`, { force: true })
-    }
+    const packs = new Set(readdirSync(`${this.#own}/packs`))
+    for (const pack of packs) if (!knownPacks.has(pack)) rmSync(`${this.#own}/packs/${pack}`, { force: true })
     for (const prefix of readdirSync(`${this.#own}/objects`)) {
       for (const name of readdirSync(`${this.#own}/objects/${prefix}`)) {
         const digest = parseDigest(name)
@@ -90,6 +92,18 @@ export class ContentStore {
           rmSync(`${this.#own}/staging/${peer.name}/${name}`, { force: true, recursive: true })
       }
     }
+    return [...knownPacks].filter((pack) => !packs.has(pack))
+  }
+
+  /** Those of `contents` whose bytes are not where they should be. */
+  lacking(contents: Iterable<KeptContent>): KeptContent[] {
+    const files = new Map<HostPath, boolean>()
+    return [...contents].filter(({ sha256, place }) => {
+      const { file } = this.hostPlace(sha256, place)
+      const isThere = files.get(file) ?? existsSync(file)
+      files.set(file, isThere)
+      return !isThere
+    })
   }
 
   /** The staging of one peer, made when it is missing. */

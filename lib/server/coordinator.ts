@@ -252,10 +252,10 @@ export class Coordinator implements AsyncDisposable {
         bound,
       })
       throw new Refused(
-        `Cannot admit "${name}": the name is bound to another key (${bound}) than the one it came with (${connection.fingerprint})`,
+        `Cannot admit "${name}": the name is bound to another key than the one it came with (${connection.fingerprint})`,
         {
           status: 403,
-          hint: `Use the key it first came with, or remove "${name}" from ${node.stateDir}/node.json on the coordinator`,
+          hint: `Use the key it first came with, or remove "${name}" from node.json in the coordinator's state directory`,
         },
       )
     }

@@ -121,7 +121,7 @@ export class FolderHub {
   }
 
   holdings(peer: string, contents: readonly Content[]): Holding[] {
-    const held = this.journal.places(contents.map(({ sha256 }) => sha256))
+    const held = this.#held(contents.map(({ sha256 }) => sha256))
     return contents.map(({ sha256, size }): Holding => {
       if (sha256 === EMPTY_DIGEST || held.has(sha256)) return { kind: 'have' }
       if (size <= PACKED_MAX) return { kind: 'go', staged: 0 }
@@ -144,7 +144,7 @@ export class FolderHub {
   async propose(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<CommitReply> {
     const bodies = await this.#takeBodies(peer, batch, signal)
     // From here on nothing waits: what is read now holds until the commit.
-    const held = this.journal.places(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
+    const held = this.#held(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
     const sizes = new Map([...held, ...bodies.contents.map((one) => [one.sha256, one] as const)])
     const accepted: SourcedProposal[] = []
     const early = new Map<SourcedProposal, Outcome>()
@@ -358,6 +358,20 @@ export class FolderHub {
       head: { path, seq, entry },
       place: entry?.kind === 'file' ? places.get(entry.sha256)?.place : undefined,
     }))
+  }
+
+  /** Which of these contents are held. One whose bytes are gone from the disk is struck, so that whoever has it is asked for it. */
+  #held(digests: readonly Digest[]): Map<Digest, KeptContent> {
+    const held = this.journal.places(digests)
+    const lost = this.store.lacking(held.values()).map(({ sha256 }) => sha256)
+    if (lost.length === 0) return held
+    this.#log.error(`The bytes of ${String(lost.length)} contents are gone from the disk: they are asked for again`, {
+      folder: this.name,
+      first: lost[0],
+    })
+    this.journal.forgetContent(lost)
+    for (const sha256 of lost) held.delete(sha256)
+    return held
   }
 
   #holds(sha256: Digest): boolean {

@@ -10,6 +10,7 @@ import type { DiskLanes } from '../replica/disk-lanes.ts'
 import { baseFileOf, openReplica, type FolderSettings } from '../replica/open-replica.ts'
 import type { Replica } from '../replica/replica.ts'
 import { Journal } from '../store/journal.ts'
+import { claimStore } from './claim-store.ts'
 import { ContentStore } from './content-store.ts'
 import { FolderHub } from './folder-hub.ts'
 import { localHub } from './local-hub.ts'
@@ -58,10 +59,7 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
   join()
   if (replica.status().state !== 'halted') {
     if (readMarker(root).kind === 'none') writeMarker(root, journal.folderId())
-    store.prepare(
-      new Set(journal.packs().map((pack) => pack.id)),
-      (sha256) => journal.place(sha256)?.place.kind === 'object',
-    )
+    prepareStore({ ...parts, journal, store })
     rememberDevice(parts)
   }
   const news = new OwnNews({
@@ -94,6 +92,34 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     join()
   }
   return { hub, replica, renew }
+}
+
+/** Makes the store this journal's own, then clears away what it does not know, and strikes what it knows and is gone. */
+function prepareStore(
+  parts: Pick<FolderParts, 'folder' | 'log'> & { readonly journal: Journal; readonly store: ContentStore },
+): void {
+  const { folder, journal, store, log } = parts
+  const known = journal.ownName()
+  const name = known ?? randomUUID()
+  const aside = claimStore(folder.root, name, { isNew: known === undefined && journal.seq() === 0 })
+  if (known === undefined) journal.setOwnName(name)
+  if (aside !== undefined) {
+    log.warn(
+      `Folder "${folder.name}" held the contents of another coordinator's state: they are kept in ${aside}, for its history; start with that state to have them back, or remove them`,
+    )
+  }
+  const missing = store.prepare(
+    new Set(journal.packs().map((pack) => pack.id)),
+    (sha256) => journal.place(sha256)?.place.kind === 'object',
+  )
+  for (const pack of missing) {
+    const lost = journal.contentsOfPack(pack)
+    journal.forgetContent(lost.map(({ sha256 }) => sha256))
+    journal.dropPack(pack)
+    log.error(
+      `Folder "${folder.name}" has lost the pack ${pack} with ${String(lost.length)} contents: they are asked for again when a client brings them`,
+    )
+  }
 }
 
 function journalFileOf(stateDir: HostPath, folder: string): string {

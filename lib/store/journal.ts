@@ -121,6 +121,15 @@ export class Journal {
     return this.#name('incarnation')
   }
 
+  /** What this very journal is called, by which its contents are known on the disk; `undefined` until it was given a name. */
+  ownName(): string | undefined {
+    return this.#db.get((row) => text(row, 'value'), META, 'ownName')
+  }
+
+  setOwnName(name: string): void {
+    this.#db.run(SET_META, 'ownName', name)
+  }
+
   /** The newest Seq that was ever given; 0 at first. */
   seq(): Seq {
     return this.#db.get((row) => number(row, 'value'), META, 'seq') ?? 0

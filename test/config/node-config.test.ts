@@ -165,6 +165,10 @@ t.test('two nodes of one machine may not share a folder', async (t) => {
   t.throws(() => node(client, { text: text('127.0.0.1', '') }), shared)
   t.throws(() => node({ ...client, role: 'server' }, { text: text('10.0.0.5', '') }), { message: /"a" keeps/ })
   t.doesNotThrow(() => node(client, { text: text('127.0.0.1', `[systemsync.dir.docs]\npath.a = ${dir}/other\n`) }))
+  const apart = text('127.0.0.2', '').replace('server = v, 127.0.0.2', 'server = v, 127.0.0.3')
+  t.throws(() => node(client, { text: apart }), shared, 'by other addresses of the same machine')
+  const nested = `[systemsync.dir.docs]\npath.a = ${dir}/docs/deep\n`
+  t.throws(() => node(client, { text: text('127.0.0.1', nested) }), shared, 'one in the other')
   t.doesNotThrow(() => node(client, { text: text('8.8.8.8', '') }), 'behind one router these are two machines')
   const homes = text('127.0.0.1', '').replace(`${dir}/docs`, '~/docs')
   t.doesNotThrow(() => node(client, { text: homes }), 'each process may have a home of its own')

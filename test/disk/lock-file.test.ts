@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { lstatSync, readFileSync, symlinkSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { acquireLock } from '../../lib/disk/lock-file.ts'
+import { acquireDirLock, acquireLock } from '../../lib/disk/lock-file.ts'
 
 t.test('a lock is held by one, names its holder, and can be taken again after it', async (t) => {
   const path = join(t.testdir({ lock: 'something long and old' }), 'lock')
@@ -16,6 +16,19 @@ t.test('a lock is held by one, names its holder, and can be taken again after it
   const again = acquireLock(path)
   t.ok(again)
   again?.[Symbol.dispose]()
+})
+
+t.test('a directory is held by one, by whatever name, and nothing is put into it', async (t) => {
+  const dir = t.testdir({ folder: {} })
+  symlinkSync(`${dir}/folder`, `${dir}/link`)
+  const lock = acquireDirLock(`${dir}/folder`)
+  t.ok(lock)
+  t.equal(acquireDirLock(`${dir}/link`), undefined)
+  t.same(readdirSync(`${dir}/folder`), [])
+  lock?.[Symbol.dispose]()
+  acquireDirLock(`${dir}/link`)?.[Symbol.dispose]()
+  using missing = acquireDirLock(`${dir}/missing`)
+  t.ok(missing, 'what is not there is nobody else')
 })
 
 t.test('a lock file is made for its owner alone', async (t) => {

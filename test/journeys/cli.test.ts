@@ -111,6 +111,19 @@ t.test('a second daemon on one state directory says so and ends with 75', async 
   t.ok(a.isRunning)
 })
 
+t.test('a folder that another daemon of this machine keeps is not opened a second time', async (t) => {
+  const config = join(j.dir, 'same.cfg')
+  // Another address and another state directory: only the directory itself shows that it is the same.
+  const text = readFileSync(j.config, 'utf8').replaceAll('127.0.0.1', '198.51.100.7')
+  writeFileSync(config, text.replace(/^path\.b = .*$/m, `path.b = ${a.at()}`))
+  const flagsOfB = nodeFlags('b').map((flag) => flag.replace('127.0.0.1', '198.51.100.7'))
+  const ran = await b.monitor('-role', 'client', ...flagsOfB, '-config', config, '-state', join(j.dir, 'other-state'))
+  t.equal(ran.status, 78)
+  t.match(ran.stderr, /another daemon of this machine keeps/)
+  t.match(ran.stderr, /path\./)
+  t.equal((await a.folder()).state, 'in step')
+})
+
 t.test('-once brings all folders in step, prints one status with -json, and ends with 0', async (t) => {
   a.put('for-b', 'x')
   b.put('for-a', 'y')
@@ -156,6 +169,11 @@ t.test('SIGTERM and SIGINT end a daemon with 0 within 5 s, in the middle of a tr
 t.test('a daemon outlives its coordinator and comes back by itself', async (t) => {
   await server.stop()
   await j.eventually('A is offline', async () => (await a.folder()).state === 'offline')
+  for (const args of [['log'], ['history', 'docs/for-b'], ['get', 'docs/for-b'], ['clients'], ['conflicts']]) {
+    const ran = await a.command(...args)
+    t.equal(ran.status, 75, `${args.join(' ')} needs the coordinator`)
+    t.match(ran.stderr, /coordinator/)
+  }
   a.put('meanwhile', 'x')
   await pause(300)
   await server.start()

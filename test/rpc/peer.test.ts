@@ -29,6 +29,13 @@ const methods: Record<string, RpcMethod> = {
       throw new Unauthorised('Who are you')
     },
   },
+  unreachable: {
+    params: anything,
+    result: anything,
+    run: () => {
+      throw new Unreachable('Cannot ask the coordinator: it is not connected', { hint: 'wait' })
+    },
+  },
   bug: {
     params: anything,
     result: anything,
@@ -107,6 +114,8 @@ t.test('a refusal arrives as a refusal, without control characters; a bug tells 
   t.match(refused, { status: 403, message: 'Not yours [2J', hint: 'ask' })
   t.ok(refused instanceof Refused)
   await t.rejects(a.call('unauthorised', {}, anything, never), new Refused('Who are you', { status: 401 }))
+  const unreachable = { message: /not connected/, hint: 'wait', exitStatus: 75 }
+  await t.rejects(a.call('unreachable', {}, anything, never), unreachable, 'whom it asked in turn cannot be reached')
   await t.rejects(a.call('bug', {}, anything, never), { code: 'PROTOCOL', message: /Internal error/ })
   await t.rejects(a.call('lies', {}, anything, never), { code: 'PROTOCOL', message: /-32603/ })
   await t.rejects(a.call('absent', {}, anything, never), { code: 'PROTOCOL', message: /-32601/ })

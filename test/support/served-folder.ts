@@ -32,6 +32,8 @@ export class TappedLanes extends DiskLanes {
 export class Served {
   readonly root: string
   readonly lanes = new TappedLanes()
+  /** The coordinator's state directory, below one of its own. */
+  state = 'state'
   /** Added to this machine's clock, in milliseconds. */
   aheadMs = 0
   readonly #dir = mkdtempSync(join(tmpdir(), 'sss-'))
@@ -64,7 +66,7 @@ export class Served {
     this.#open = await openFolder(
       {
         folder: { name: 'docs', root: hostPath(this.root), conflict: 'latest', clients: ['ann', 'bob'], ...settings },
-        stateDir: hostPath(join(this.#dir, 'state')),
+        stateDir: hostPath(join(this.#dir, this.state)),
         lanes: this.lanes,
         clock: this.#clock,
         log: silentLog,
