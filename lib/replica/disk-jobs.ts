@@ -9,9 +9,11 @@ import { assembleLocal, assembleObject, extractLiterals, type AssembleObject } f
 import { recipeOfFile } from '../disk/hash-large.ts'
 import { giveWay } from '../disk/low-priority.ts'
 import { readFile } from '../disk/read-content.ts'
+import { PlainStat } from '../disk/plain-stat.ts'
 import { SafeDirs } from '../disk/safe-dir.ts'
 import { lookAt, scanDir } from '../disk/scan.ts'
 import { digestOfFile, takeStaged, type TakeStaged } from '../disk/take-staged.ts'
+import { untouchedIn } from '../disk/untouched.ts'
 import type { PatchOp } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { joinPath, ROOT, type DirPath, type HostPath, type RelPath } from '../model/path.ts'
@@ -78,6 +80,7 @@ export async function scan(
 ): Promise<void> {
   using base = Base.open(at.baseFile, { readOnly: true })
   const dirs = hands.dirs(at.root)
+  const stat = new PlainStat()
   const ignored = compileIgnore(rules)
   let part = new Part()
   for (const tree of trees) {
@@ -85,16 +88,8 @@ export async function scan(
     if (tree === ROOT) due.push(ROOT)
     else if (startTree(tree, { base, dirs, ignored, part })) due.push(tree)
     for (let dir = due.pop(); dir !== undefined; dir = due.pop()) {
-      const listing = scanDir(dirs, dir, ignored)
-      part.problems.push(...listing.problems)
-      part.listed += listing.seen.length
-      const { changes, goneDirs } = diffListing(base.children(dir), listing, ignored)
-      for (const change of changes) part.changes.push(change)
-      for (const gone of goneDirs) part.addGoneBelow(base, gone, ignored)
-      for (let i = listing.seen.length - 1; i >= 0; i--) {
-        const seen = listing.seen[i]
-        if (seen?.print.kind === 'dir') due.push(joinPath(dir, seen.name))
-      }
+      const inside = scanOne({ base, dirs, stat, ignored, part }, dir)
+      for (let i = inside.length - 1; i >= 0; i--) due.push(joinPath(dir, inside[i] ?? ''))
       if (part.isFull) {
         await port.send(part)
         part = new Part()
@@ -103,6 +98,30 @@ export async function scan(
     }
   }
   await port.send(part)
+}
+
+interface Scanning {
+  readonly base: Base
+  readonly dirs: SafeDirs
+  readonly stat: PlainStat
+  readonly ignored: Ignored
+  readonly part: Part
+}
+
+/** Compares one directory; the names of those in it. */
+function scanOne({ base, dirs, stat, ignored, part }: Scanning, dir: DirPath): readonly string[] {
+  const untouched = untouchedIn({ dirs, stat }, dir, { prints: base.plainPrints(dir), ignored })
+  if (untouched !== undefined) {
+    part.listed += untouched.count
+    return untouched.dirs
+  }
+  const listing = scanDir(dirs, dir, ignored)
+  part.problems.push(...listing.problems)
+  part.listed += listing.seen.length
+  const { changes, goneDirs } = diffListing(base.children(dir), listing, ignored)
+  for (const change of changes) part.changes.push(change)
+  for (const gone of goneDirs) part.addGoneBelow(base, gone, ignored)
+  return listing.seen.filter(({ print }) => print.kind === 'dir').map(({ name }) => name)
 }
 
 class Part implements ScanPart {
@@ -122,7 +141,7 @@ class Part implements ScanPart {
 }
 
 /** Compares the top of a tree itself; `true` when there is a directory to go into. */
-function startTree(tree: RelPath, to: { base: Base; dirs: SafeDirs; ignored: Ignored; part: Part }): boolean {
+function startTree(tree: RelPath, to: Omit<Scanning, 'stat'>): boolean {
   const { base, dirs, ignored, part } = to
   const row = base.row(tree)
   const look = lookAt(dirs, tree)

@@ -5,6 +5,7 @@ import { PACKED_MAX, type PlacedHead } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { ROOT, isBelow } from '../model/path.ts'
 import type { DirPath, RelPath } from '../model/path.ts'
+import type { PlainPrint } from '../model/plain-print.ts'
 import type { Head, Seq } from '../model/revision.ts'
 import type { BaseRow } from '../model/snapshot.ts'
 import { below, deepRange, firstBelow } from './below.ts'
@@ -12,6 +13,7 @@ import type { ReadRows } from './below.ts'
 import {
   ENTRY_COLUMNS,
   ENTRY_FIELDS,
+  PLAIN_FIELDS,
   PRINT_COLUMNS,
   PRINT_FIELDS,
   digest,
@@ -119,6 +121,16 @@ export class Base {
   /** The rows right in `dir`, by name. */
   children(dir: DirPath): BaseRow[] {
     return this.#db.all(readRow, `SELECT ${FIELDS} FROM base WHERE parent = ? ORDER BY name`, dir)
+  }
+
+  /** The fingerprints of the rows right in `dir`, by name. */
+  plainPrints(dir: DirPath): ReadonlyMap<string, PlainPrint> {
+    const prints = new Map<string, PlainPrint>()
+    for (const row of this.#db.allPlain(PLAIN_PRINTS, dir)) {
+      const name = row[PLAIN_NAME]
+      if (typeof name === 'string') prints.set(name, row)
+    }
+    return prints
   }
 
   /** All rows below `dir`, parents before children, read in pages: of rows changed meanwhile, either state may be seen. */
@@ -340,6 +352,8 @@ export class Base {
 }
 
 const ROW = `SELECT ${FIELDS} FROM base WHERE parent = ? AND name = ?`
+const PLAIN_PRINTS = `SELECT ${PLAIN_FIELDS}, name FROM base WHERE parent = ?`
+const PLAIN_NAME = 8
 const ROWS = many('(?, ?)', (keys) => `SELECT ${FIELDS} FROM base WHERE (parent, name) IN ${keys}`)
 const INCOMING = `SELECT ${HEAD_FIELDS} FROM incoming WHERE parent = ? AND name = ?`
 const INCOMINGS = many('(?, ?)', (keys) => `SELECT ${HEAD_FIELDS} FROM incoming WHERE (parent, name) IN ${keys}`)

@@ -125,6 +125,17 @@ export function readPrint(row: Row): Fingerprint {
   }
 }
 
+/** What to select, in this order, for a `PlainPrint`: S_IFREG, S_IFDIR or S_IFLNK with the mode first. NULL where a column holds more than 64 bits: as text, which no number tells. */
+export const PLAIN_FIELDS = `CASE coalesce(print_kind, kind) WHEN 1 THEN 32768 WHEN 2 THEN 16384 WHEN 3 THEN 40960 END
+    | coalesce(print_mode, mode),
+  coalesce(print_size, size),
+  ${ifInteger('coalesce(print_mtime_ns, mtime_ns)', '/ 1000000000')}, coalesce(print_mtime_ns, mtime_ns) % 1000000000,
+  ${ifInteger('ctime_ns', '/ 1000000000')}, ctime_ns % 1000000000, ${ifInteger('ino', '>> 32')}, ino & 4294967295`
+
+function ifInteger(column: string, then: string): string {
+  return `CASE WHEN typeof(${column}) = 'integer' THEN ${column} ${then} END`
+}
+
 /** The column of `what`. */
 export function whatValue(what: What): number {
   return WHATS.indexOf(what) + 1

@@ -47,6 +47,11 @@ export class Statement {
     return this.#statement.all(values).map((fields) => this.#named(fields))
   }
 
+  /** All rows as the engine gives them: the values in their order, without names. */
+  allPlain(values: readonly Value[]): readonly unknown[][] {
+    return this.#statement.all(values) as unknown[][]
+  }
+
   #named(fields: unknown): Row {
     const values = fields as readonly unknown[]
     const row: Record<string, unknown> = {}

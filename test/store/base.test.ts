@@ -90,6 +90,32 @@ onEachEngine(t, 'names are text, even when they look like numbers', (t, place) =
   t.equal(base.incarnation(), '1e3')
 })
 
+onEachEngine(
+  t,
+  'plain prints are the fingerprints of a directory in numbers, null where a number cannot tell',
+  (t, place) => {
+    using base = open(place)
+    const [link, huge] = [{ kind: 'link', target: 'x' } as const, file('huge')]
+    base.put([
+      row('d/f'),
+      row('d/d', dir),
+      { ...row('d/l', link), print: printOf(link, { ino: String(2n ** 63n - 1n) }) },
+      { ...row('d/h', huge), print: printOf(huge, { mtimeNs: '9300000000000000000', ino: String(2n ** 64n - 1n) }) },
+      row('d/d/below'),
+    ])
+    const prints = base.plainPrints(path('d'))
+    const numbers = (name: string): unknown[] => (prints.get(name) ?? []).slice(0, 8)
+    t.same([...prints.keys()].sort(), ['d', 'f', 'h', 'l'])
+    const times = [1_700_000_000, 123_456_789, 1_700_000_000, 999_999_999]
+    t.same(numbers('f'), [0o100644, 3, ...times, 0, 131])
+    t.same(numbers('d'), [0o040755, 4096, 1_700_000_000, 1, 1_700_000_000, 999_999_999, 0, 131])
+    t.same(numbers('l').slice(6), [2 ** 31 - 1, 2 ** 32 - 1])
+    t.equal(numbers('l')[0], 0o120777)
+    t.equal(numbers('h')[2], null)
+    t.equal(numbers('h')[6], null)
+  },
+)
+
 onEachEngine(t, 'children are those right in a directory; below is everything, parents first', (t, place) => {
   using base = open(place)
   const all = ['a', 'a/b', 'a/b/c', 'a/b/c/d', 'a-', 'a-/x', 'a0', 'a0/y', 'ab', 'b']
