@@ -66,30 +66,43 @@ class Batch {
     this.#context = context
   }
 
-  take(proposal: Proposal): Outcome {
-    const { path, base, entry, writtenAtMs } = proposal
+  take(said: Proposal): Outcome {
+    const { path, entry, writtenAtMs } = said
     const { peer, nowMs } = this.#context
     const head = this.draft.head(path)
-    const afterMs = this.draft.stampOf(base)?.timeMs ?? -Infinity
-    const stamp = { timeMs: clampWriteTime(writtenAtMs, { afterMs, nowMs }), peer }
-    const replayed = this.#replayOf(proposal, head)
+    const own = this.#lastSaid(said, head)
+    const replayed = own !== undefined && sameEntry(own.entry, entry) ? own : this.#oldHead(said, head)
     if (replayed !== undefined) {
       return { kind: replayed.seq === head?.seq ? 'duplicate' : 'superseded', seq: replayed.seq }
     }
+    // Whoever did not hear what became of its own proposal edited that all the same.
+    const base = own?.seq ?? said.base
+    const proposal = { ...said, base }
+    const afterMs = this.draft.stampOf(base)?.timeMs ?? -Infinity
+    const stamp = { timeMs: clampWriteTime(writtenAtMs, { afterMs, nowMs }), peer }
     return entry === undefined
       ? this.#delete(proposal, head, stamp)
       : this.#put({ path, base, entry, stamp }, this.#circumstancesOf(proposal, head, stamp))
   }
 
-  /** The revision that this proposal made already, when only the answer was lost. */
-  #replayOf({ path, base, entry }: Proposal, head: StampedHead | undefined): Revision | undefined {
-    if (head === undefined || head.seq === base) return undefined
+  /**
+   * What the proposer said last of the path, when it names an older base: it missed the answer. A peer's proposals of one path come in order, so
+   * when this is what it proposes now, it says no more than that again; and when it is not, it was changed since. Without a base nothing is
+   * certain: it may have lost it.
+   */
+  #lastSaid({ path, base }: Proposal, head: StampedHead | undefined): Revision | undefined {
+    if (base === 0 || head === undefined || head.seq === base) return undefined
+    return this.draft.revisionsAfter(path, base).findLast((past) => past.stamp.peer === this.#context.peer)
+  }
+
+  /** Without a base, what equals anything that the proposer said, or any past head, is only old. */
+  #oldHead({ path, base, entry }: Proposal, head: StampedHead | undefined): Revision | undefined {
+    if (base !== 0 || head === undefined) return undefined
     // A peer without a base may have lost it long ago: what it holds is no delete's to take.
-    if (base === 0 && head.entry === undefined && entry !== undefined) return undefined
-    return this.draft.revisionsAfter(path, base).findLast(
-      // Without a base, what equals any past head is only old.
-      (past) => sameEntry(past.entry, entry) && (past.stamp.peer === this.#context.peer || (base === 0 && !past.loser)),
-    )
+    if (head.entry === undefined && entry !== undefined) return undefined
+    return this.draft
+      .revisionsAfter(path, base)
+      .findLast((past) => sameEntry(past.entry, entry) && (past.stamp.peer === this.#context.peer || !past.loser))
   }
 
   #circumstancesOf({ path, base }: Proposal, head: StampedHead | undefined, stamp: Stamp) {

@@ -36,6 +36,20 @@ export interface BaseRow {
   readonly print: Fingerprint
 }
 
+/** What stood at a path when it was proposed: no `entry` and no `print` = nothing, a delete. */
+export interface Said {
+  readonly path: RelPath
+  readonly entry: Entry | undefined
+  readonly print: Fingerprint | undefined
+}
+
+/** A directory whose move was proposed, as it stood at `to`. */
+export interface SaidMove {
+  readonly from: RelPath
+  readonly to: RelPath
+  readonly print: Fingerprint
+}
+
 /** A path where the disk differs from the base. `put`: something new or other stands there. `gone`: nothing stands there any more. */
 export type Change =
   | {

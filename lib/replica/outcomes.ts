@@ -3,7 +3,7 @@
 import { SyncError } from '../errors.ts'
 import type { RelPath } from '../model/path.ts'
 import type { Outcome } from '../model/revision.ts'
-import type { Change } from '../model/snapshot.ts'
+import type { Change, Said } from '../model/snapshot.ts'
 import type { Deletes } from './deletes.ts'
 import { BULK, RETRY_MS, type FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
@@ -30,12 +30,24 @@ export class Outcomes implements Disposable {
     return this.#mustSend.has(path)
   }
 
+  /** Proposes, and records what becomes of it. What is proposed is noted before: the answer may be lost, and the process with it. */
+  async propose(ready: readonly Ready[], call: () => Promise<CommitReply>): Promise<void> {
+    const said = ready.map(({ change, entry }): Said => ({
+      path: change.path,
+      entry,
+      print: change.kind === 'put' ? change.print : undefined,
+    }))
+    const id = this.#state.parts.base.unheard.note({ said, moves: [] })
+    this.#settle(ready, await call(), id)
+  }
+
   /** Records what became of each proposal, and takes what the reply tells besides. */
-  settle(ready: readonly Ready[], reply: CommitReply): void {
+  #settle(ready: readonly Ready[], reply: CommitReply, id: number): void {
     const { base, log, name } = this.#state.parts
     this.#level = ready.length > BULK ? 'debug' : 'info'
     const isCut = reply.upTo < reply.prev
     base.transaction(() => {
+      base.unheard.heard(id)
       ready.forEach((item, index) => {
         const outcome = reply.outcomes[index]
         if (outcome !== undefined) this.#settleOne(item, outcome)

@@ -57,8 +57,7 @@ export async function pushLarge(
   }
   const gone = from === undefined ? [] : await deletes.confirmGone([from], hub, signal)
   const batch = gone.map((item): SourcedProposal => ({ proposal: item.proposal, source: { kind: 'held' } }))
-  const reply = await hub.propose([...batch, { proposal: ready.proposal, source }], signal)
-  outcomes.settle([...gone, ready], reply)
+  await outcomes.propose([...gone, ready], () => hub.propose([...batch, { proposal: ready.proposal, source }], signal))
   if (hashed.recipe !== undefined) base.putRecipe(hashed.sha256, new Recipe(hashed.recipe))
   progress.filesDone++
 }

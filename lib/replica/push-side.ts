@@ -257,8 +257,7 @@ export class PushSide {
       const source: Source = offset === undefined ? { kind: 'held' } : { kind: 'pack', pack: staged, offset }
       return { proposal: item.proposal, source }
     })
-    const reply = await hub.propose(sourced, signal)
-    this.#outcomes.settle(ready, reply)
+    await this.#outcomes.propose(ready, () => hub.propose(sourced, signal))
     this.#deletes.sent(gone.length)
   }
 

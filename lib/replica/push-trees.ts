@@ -5,7 +5,7 @@ import { treeMark } from '../core/tree-mark.ts'
 import { samePrint } from '../model/entry.ts'
 import { isBelow, parentOf, rebase, ROOT } from '../model/path.ts'
 import type { Outcome, TreeMove } from '../model/revision.ts'
-import type { Change } from '../model/snapshot.ts'
+import type { Change, SaidMove } from '../model/snapshot.ts'
 import type { Deletes } from './deletes.ts'
 import type { Attached, FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
@@ -50,11 +50,13 @@ export class TreePushes {
     try {
       const proposed = await this.#prepare(trees, hub.clockOffsetMs(), signal)
       if (proposed.length === 0) return
+      const moves = proposed.map(({ tree: { from, to, put } }): SaidMove => ({ from, to, print: put.print }))
+      const id = this.#state.parts.base.unheard.note({ said: [], moves })
       const reply = await hub.moveTrees(
         proposed.map(({ move }) => move),
         signal,
       )
-      this.#settle(proposed, reply)
+      this.#settle(proposed, reply, id)
     } finally {
       for (const { from, to } of trees) {
         this.#state.moving.delete(from)
@@ -135,9 +137,10 @@ export class TreePushes {
     return []
   }
 
-  #settle(proposed: readonly Proposed[], reply: CommitReply): void {
+  #settle(proposed: readonly Proposed[], reply: CommitReply, id: number): void {
     const { base } = this.#state.parts
     base.transaction(() => {
+      base.unheard.heard(id)
       proposed.forEach(({ tree }, index) => {
         const outcome = reply.outcomes[index]
         if (outcome !== undefined) this.#settleOne(tree, outcome)

@@ -8,10 +8,11 @@ import type { HeadPlace } from '../model/content.ts'
 import { ROOT } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
+import { Answers } from './answers.ts'
 import { FolderState, type News, type ReplicaParts } from './folder-state.ts'
 import { FullComparison } from './full-comparison.ts'
 import { LocalSide } from './local-side.ts'
-import type { Hub, StartWatch, Watch } from './ports.ts'
+import type { ChangesPage, Hub, StartWatch, Watch } from './ports.ts'
 import type { Coming } from './prefetch.ts'
 import { PullSide } from './pull-side.ts'
 import { PushSide } from './push-side.ts'
@@ -52,6 +53,7 @@ export class Replica implements AsyncDisposable {
   readonly #local: LocalSide
   readonly #push: PushSide
   readonly #pull: PullSide
+  readonly #answers: Answers
   readonly #stop = new AbortController()
   readonly #loops: Promise<unknown>[] = []
   #watch: Watch | undefined
@@ -69,6 +71,7 @@ export class Replica implements AsyncDisposable {
     this.#local = new LocalSide(this.#state, (rules) => this.#watch?.setRules(rules))
     this.#push = new PushSide(this.#state, this.#local)
     this.#pull = new PullSide(this.#state, this.#local)
+    this.#answers = new Answers(this.#state, this.#local)
   }
 
   /** Opens the folder, making it when it never was; starts to watch and to scan. The loops run until disposed. */
@@ -135,6 +138,7 @@ export class Replica implements AsyncDisposable {
       base.setFolderId(agreement.id)
     }
     this.#mustCompareAll = base.cursor() > 0 && base.cursor() < agreement.pruned
+    this.#answers.begin()
     this.#state.attached = { hub, signal }
     this.#state.caughtUp = false
     this.#state.blocked.clear()
@@ -345,7 +349,7 @@ export class Replica implements AsyncDisposable {
           this.#mustCatchUp = true
           break
         }
-        if (all === undefined) this.#state.takeHeads(page.heads, page.upTo)
+        if (all === undefined) this.#take(page)
         else all.take(page)
         ;({ more, rest } = page)
         this.#state.isCut = rest !== undefined
@@ -354,10 +358,18 @@ export class Replica implements AsyncDisposable {
         this.#state.changed()
       }
       if (this.#state.attached !== attached) continue
+      this.#answers.end()
       this.#state.caughtUp = true
       this.#state.leftovers.caughtUp()
     }
     this.#state.wakeAll()
+  }
+
+  #take({ heads, upTo }: ChangesPage): void {
+    const { base } = this.#state.parts
+    base.transaction(() => {
+      this.#state.takeHeads(this.#answers.hear(heads), upTo)
+    })
   }
 
   #isQuiet(): boolean {

@@ -36,6 +36,7 @@ import type { Row, Value } from './engine.ts'
 import { many, readMany } from './many.ts'
 import { Listing } from './listing.ts'
 import { RECIPE_TABLES, Recipes } from './recipes.ts'
+import { UNHEARD_TABLE, Unheard } from './unheard.ts'
 
 export type BaseOptions = Pick<DatabaseOptions, 'readOnly' | 'engine'>
 
@@ -59,6 +60,7 @@ const SCHEMA: Schema = {
        PRIMARY KEY (parent, name)) WITHOUT ROWID;
      CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;`,
     RECIPE_TABLES,
+    UNHEARD_TABLE,
   ],
 }
 
@@ -67,6 +69,8 @@ const HEAD_FIELDS = `parent, name, seq, ${ENTRY_FIELDS}, pack, pack_offset`
 
 /** One folder's base. Open it once per process; a commit may be lost with the power (it is redone), never torn. */
 export class Base {
+  /** What was proposed and not answered yet. */
+  readonly unheard: Unheard
   readonly #db: Database
   // Running totals, counted when first asked for; forgotten when a transaction fails. Never kept by a reader: another connection writes.
   #rows: number | undefined
@@ -82,6 +86,7 @@ export class Base {
     this.#db = db
     this.#isWriter = isWriter
     this.#recipes = new Recipes(db)
+    this.unheard = new Unheard(db)
   }
 
   /** Opens or makes `file`. Throws what `openDatabase` throws. */
@@ -340,6 +345,7 @@ export class Base {
     this.transaction(() => {
       this.#db.run('DELETE FROM base')
       this.#db.run('DELETE FROM incoming')
+      this.unheard.clear()
       this.setCursor(0)
       this.#rows = 0
       this.#waiting = undefined

@@ -116,6 +116,40 @@ t.test('who edits on after an answer was lost collides with nobody', async (t) =
   t.same(plan.collisions, [])
 })
 
+t.test(
+  'a path that was made a directory, a file and a directory again, all unheard, ends as the directory',
+  async (t) => {
+    const desk = new Desk()
+    desk.commit('ann', 0, ['a', 0, file(1)])
+    desk.commit('ann', 5, ['a', 1, dir()])
+    desk.commit('ann', 6, ['a', 1, file(2)])
+    const back = desk.commit('ann', 7, ['a', 1, dir()])
+    t.same(back.outcomes, [{ kind: 'accepted', seq: 4 }])
+    t.same(desk.live(), { a: dir() })
+    t.same(desk.journal.collisions, [])
+  },
+)
+
+t.test('who went back to an earlier state unheard follows itself, though its clock went back too', async (t) => {
+  const desk = new Desk()
+  desk.commit('ann', 0, ['a', 0, file(1)])
+  desk.commit('ann', 50, ['a', 1, file(2)])
+  desk.commit('ann', 60, ['a', 1, file(3)])
+  t.same(desk.commit('ann', 40, ['a', 1, file(2)]).outcomes, [{ kind: 'accepted', seq: 4 }])
+  t.same(desk.live(), { a: file(2) })
+})
+
+t.test('who went back unheard, while others went on, collides from what it said last', async (t) => {
+  const desk = new Desk()
+  desk.commit('ann', 0, ['a', 0, file(1)])
+  desk.commit('ann', 5, ['a', 1, file(2)])
+  desk.commit('ann', 6, ['a', 1, file(3)])
+  desk.commit('bob', 10, ['a', 3, file(4)])
+  const back = desk.commit('ann', 20, ['a', 1, file(2)])
+  t.same(back.outcomes, [{ kind: 'accepted', seq: 5 }])
+  t.match(back.collisions, [{ winner: { peer: 'ann', rev: 5 }, loser: { peer: 'bob', rev: 4 } }])
+})
+
 t.test('a proposal based on what lost is not taken for the only one', async (t) => {
   const desk = new Desk()
   desk.commit('ann', 1, ['a', 0, file(1)])

@@ -2,10 +2,10 @@
 
 import type { Digest } from '../../lib/model/digest.ts'
 import type { Entry } from '../../lib/model/entry.ts'
-import { sameContent, sameEntry } from '../../lib/model/entry.ts'
+import { sameEntry } from '../../lib/model/entry.ts'
 import type { RelPath } from '../../lib/model/path.ts'
 import { ancestorsOf, isBelow, parentOf } from '../../lib/model/path.ts'
-import type { MovedTree, Outcome } from '../../lib/model/revision.ts'
+import type { Head, MovedTree, Outcome } from '../../lib/model/revision.ts'
 import { digestOf, rel } from '../support/builders.ts'
 import { MemoryJournal } from '../support/memory-journal.ts'
 import type { Standing } from './simulated-disk.ts'
@@ -32,9 +32,15 @@ type Message =
   | { readonly kind: 'move'; readonly sent: SentMove }
   | { readonly kind: 'moved'; readonly sent: SentMove; readonly outcome: Outcome }
   | { readonly kind: 'news'; readonly prev: number; readonly moved: MovedTree }
-  | { readonly kind: 'changes'; readonly since: number }
-  | { readonly kind: 'outcomes'; readonly sent: Sent; readonly outcomes: readonly Outcome[] }
+  | { readonly kind: 'changes'; readonly session: number; readonly since: number }
+  | { readonly kind: 'outcomes'; readonly sent: Sent; readonly reply: Reply }
   | { readonly kind: 'page'; readonly page: Page }
+
+/** What became of a batch, with the heads of what was not accepted. */
+interface Reply {
+  readonly outcomes: readonly Outcome[]
+  readonly heads: readonly Head[]
+}
 
 /** One history. It throws when a promise is broken; `log` tells what happened. */
 export class History {
@@ -44,6 +50,8 @@ export class History {
   readonly #roll: () => number
   readonly #journal = new MemoryJournal()
   readonly #contents = new Set<Digest>()
+  /** From where directories were moved away. */
+  readonly #left = new Map<SimulatedReplica, readonly RelPath[]>()
   readonly #replicas: SimulatedReplica[]
   readonly #messages = new Map<SimulatedReplica, Message[]>()
   /** Contents that a person changed or removed somewhere. */
@@ -52,6 +60,7 @@ export class History {
   readonly #conflict: 'latest' | 'keep-both'
   readonly #isSolo: boolean
   readonly #likesMoves: boolean
+  #hasDied = false
   #nowMs = 1_700_000_000_000
   #content = 0
   #moved = 0
@@ -97,7 +106,7 @@ export class History {
     const roll = this.#roll()
     if (roll < 0.4) this.#work(replica)
     else if (roll < 0.55) this.#push(replica)
-    else if (roll < 0.63) this.#send(replica, { kind: 'changes', since: replica.cursor })
+    else if (roll < 0.63) this.#look(replica)
     else if (roll < 0.85) this.#deliver(replica)
     else if (roll < 0.95) this.#apply(replica, true)
     else if (roll < 0.985 || this.#isSolo) this.#crash(replica)
@@ -179,11 +188,21 @@ export class History {
     disk.rename(from, to)
   }
 
-  /** To a name that nothing ever had: what is moved back while the answer is lost is not told from what never moved. */
+  /**
+   * To a new name; of who works alone also to one that something had before. Where others put something at that name meanwhile, what is moved back
+   * to it passes for what was there long ago: it is in history, but not as a loser.
+   */
   #moveDir(replica: SimulatedReplica, dirs: readonly RelPath[]): void {
+    const from = this.#pick(dirs)
+    const left = this.#left.get(replica) ?? []
+    if (this.#isSolo && left.length > 0 && this.#roll() < 0.4) {
+      this.#rename(replica, from, this.#pick(left))
+      return
+    }
     const above = this.#roll() < 0.7 ? [] : dirs
     const name = `m${(this.#moved += 1)}`
-    this.#rename(replica, this.#pick(dirs), rel(above.length === 0 ? name : `${this.#pick(above)}/${name}`))
+    this.#left.set(replica, [...left, from])
+    this.#rename(replica, from, rel(above.length === 0 ? name : `${this.#pick(above)}/${name}`))
   }
 
   #giveUp(replica: SimulatedReplica, path: RelPath): void {
@@ -195,10 +214,13 @@ export class History {
 
   #push(replica: SimulatedReplica): void {
     if (replica.inFlight !== undefined) return
+    if (!replica.isCaughtUp) {
+      this.#reconnect(replica)
+      return
+    }
     const move = this.#roll() < 0.8 ? replica.prepareMove() : undefined
     if (move !== undefined) {
-      replica.inFlight = move
-      this.#forgetProposals(replica)
+      replica.send(move)
       this.#send(replica, { kind: 'move', sent: move })
       return
     }
@@ -210,39 +232,48 @@ export class History {
       prints: sent.prints.slice(0, most),
       bases: sent.bases.slice(0, most),
     }
-    replica.inFlight = part
-    this.#forgetProposals(replica)
+    replica.send(part)
     this.#send(replica, { kind: 'propose', sent: part })
   }
 
-  /** A new session ends the one before: no older proposal arrives after a newer one. */
-  #forgetProposals(replica: SimulatedReplica): void {
-    const others = (this.#messages.get(replica) ?? []).filter(({ kind }) => kind !== 'propose' && kind !== 'move')
-    this.#messages.set(replica, others)
+  /** A new session ends the one before: nothing that was proposed in that one is committed any more. */
+  #reconnect(replica: SimulatedReplica): void {
+    this.#say(replica, 'reconnects')
+    replica.disconnect()
+    this.#messages.set(replica, [])
+    this.#ask(replica)
+  }
+
+  #look(replica: SimulatedReplica): void {
+    if (replica.isCaughtUp) this.#ask(replica)
+    else this.#reconnect(replica)
+  }
+
+  #ask(replica: SimulatedReplica): void {
+    this.#send(replica, { kind: 'changes', session: replica.session, since: replica.cursor })
   }
 
   #send(replica: SimulatedReplica, message: Message): void {
     this.#messages.get(replica)?.push(message)
   }
 
-  /** The oldest message arrives, or is lost, or arrives twice. Anything may lie between, so others overtake it. */
+  /** A message arrives, or is lost, or arrives twice, unless it is a call. Anything may lie between, so others overtake it. */
   #deliver(replica: SimulatedReplica): void {
     const messages = this.#messages.get(replica) ?? []
     const message = messages[Math.floor(this.#roll() * messages.length)]
     if (message === undefined) return
     const fate = this.#roll()
-    if (fate >= 0.1) messages.splice(messages.indexOf(message), 1)
+    const isCall = message.kind === 'propose' || message.kind === 'move'
+    if (fate >= 0.1 || isCall) messages.splice(messages.indexOf(message), 1)
     if (fate < 0.9) this.#arrive(replica, message)
-    else if (message.kind !== 'changes' && message.kind !== 'page' && message.kind !== 'news')
-      replica.inFlight = undefined
+    else if (message.kind !== 'changes' && message.kind !== 'page' && message.kind !== 'news') replica.disconnect()
   }
 
   #arrive(replica: SimulatedReplica, message: Message): void {
     switch (message.kind) {
       case 'propose': {
         const { sent } = message
-        const outcomes = this.#commit(replica, sent)
-        this.#send(replica, { kind: 'outcomes', sent, outcomes })
+        this.#send(replica, { kind: 'outcomes', sent, reply: this.#commit(replica, sent) })
         return
       }
       case 'move': {
@@ -252,32 +283,32 @@ export class History {
       }
       case 'moved': {
         if (replica.inFlight !== message.sent) return
-        replica.inFlight = undefined
         replica.answerMove(message.sent, message.outcome)
         return
       }
       case 'news':
-        this.#takeNews(replica, message, true)
+        // Who is not caught up asks for all there is anyway.
+        if (replica.isCaughtUp) this.#takeNews(replica, message, true)
         return
       case 'changes': {
-        this.#send(replica, { kind: 'page', page: this.#page(message.since) })
+        this.#send(replica, { kind: 'page', page: this.#page(message) })
         return
       }
       case 'outcomes': {
         if (replica.inFlight !== message.sent) return
-        replica.inFlight = undefined
-        replica.answer(message.sent, message.outcomes)
+        replica.answer(message.sent, message.reply)
         return
       }
       case 'page':
         replica.take(message.page)
+        if (!replica.isCaughtUp && message.page.session === replica.session) this.#ask(replica)
         return
       default:
         message satisfies never
     }
   }
 
-  #commit(replica: SimulatedReplica, { proposals }: Sent): readonly Outcome[] {
+  #commit(replica: SimulatedReplica, { proposals }: Sent): Reply {
     for (const { entry } of proposals) if (entry?.kind === 'file') this.#contents.add(entry.sha256)
     const plan = this.#journal.commit({ peer: replica.name, nowMs: this.#nowMs, conflict: this.#conflict }, proposals)
     for (const [i, { path, base, entry }] of proposals.entries()) {
@@ -294,7 +325,11 @@ export class History {
         if (this.#journal.stampOf(rev)?.peer !== peer) throw new Error(`Collision names ${peer} for revision ${rev}`)
       }
     }
-    return plan.outcomes
+    const heads = proposals.flatMap(({ path }, i): Head[] => {
+      const head = this.#journal.heads.get(path)
+      return plan.outcomes[i]?.kind === 'accepted' || head === undefined ? [] : [head]
+    })
+    return { outcomes: plan.outcomes, heads }
   }
 
   /** Commits the move of a directory, and sends news of it to the others. */
@@ -318,18 +353,18 @@ export class History {
       return roll > 0.95
     })
     this.#say(replica, `news of ${news.moved.from} to ${news.moved.to}: ${String(taken)}`)
-    if (taken === 'died') this.#crash(replica)
-    else if (!taken) this.#send(replica, { kind: 'changes', since: replica.cursor })
+    if (taken === 'died') this.#die(replica)
+    else if (!taken) this.#ask(replica)
   }
 
   /** A page may end among the heads of one move: then it is up to the one before. */
-  #page(since: number): Page {
+  #page({ session, since }: { session: number; since: number }): Page {
     const newer = [...this.#journal.heads.values()].filter((head) => head.seq > since).sort((a, b) => a.seq - b.seq)
     const most = this.#roll() < 0.7 ? newer.length : Math.floor(this.#roll() * newer.length)
     const [last, next] = [newer[most - 1], newer[most]]
     const isCut = last !== undefined && last.seq === next?.seq
     const upto = next === undefined ? this.#journal.revisions.length : isCut ? last.seq - 1 : (last?.seq ?? since)
-    return { since, upto, heads: newer.slice(0, most) }
+    return { session, since, upto, heads: newer.slice(0, most), isAll: next === undefined }
   }
 
   #apply(replica: SimulatedReplica, isDisturbed: boolean): void {
@@ -340,7 +375,13 @@ export class History {
       return roll > 0.97
     })
     this.#say(replica, isWhole ? 'applied' : 'died while applying')
-    if (!isWhole) this.#crash(replica)
+    if (!isWhole) this.#die(replica)
+  }
+
+  /** It dies between a change of its disk and the record of it. */
+  #die(replica: SimulatedReplica): void {
+    this.#hasDied = true
+    this.#crash(replica)
   }
 
   /** What was sent may still arrive after the crash; no answer does. */
@@ -379,20 +420,23 @@ export class History {
     for (const replica of this.#replicas) {
       if (replica.inFlight !== undefined) continue
       this.#nowMs += 10
+      this.#catchUp(replica)
       const moving = replica.prepareMove()
       if (moving !== undefined) {
         isBusy = true
+        replica.send(moving)
         replica.answerMove(moving, this.#move(replica, moving))
         for (const other of this.#replicas) if (other.inFlight === undefined) this.#settleNews(other)
       }
       const sent = replica.prepare()
       if (sent !== undefined) {
         isBusy = true
+        replica.send(sent)
         replica.answer(sent, this.#commit(replica, sent))
       }
       if (replica.cursor < this.#journal.revisions.length) {
         isBusy = true
-        replica.take(this.#page(replica.cursor))
+        replica.take(this.#page({ session: replica.session, since: replica.cursor }))
       }
       if (replica.incoming.size > 0) {
         isBusy = true
@@ -402,9 +446,16 @@ export class History {
     return isBusy
   }
 
+  #catchUp(replica: SimulatedReplica): void {
+    if (replica.isCaughtUp) return
+    this.#reconnect(replica)
+    this.#messages.set(replica, [])
+    while (!replica.isCaughtUp) replica.take(this.#page({ session: replica.session, since: replica.cursor }))
+  }
+
   #settleNews(replica: SimulatedReplica): void {
     for (const message of this.#messages.get(replica) ?? []) {
-      if (message.kind === 'news') this.#takeNews(replica, message, false)
+      if (message.kind === 'news' && replica.isCaughtUp) this.#takeNews(replica, message, false)
     }
     this.#messages.set(replica, [])
   }
@@ -418,7 +469,10 @@ export class History {
       }
       if (disk.tree.size !== live.length)
         throw new Error(`${name} has ${disk.tree.size} paths, the coordinator ${live.length}`)
-      if (base.size !== live.length) throw new Error(`${name} has ${base.size} base rows for ${live.length} paths`)
+      if (base.size !== live.length) {
+        const strange = [...base.keys()].filter((path) => this.#journal.heads.get(path)?.entry === undefined)
+        throw new Error(`${name} has ${base.size} base rows for ${live.length} paths: ${strange.join(', ')}`)
+      }
     }
     const kept = new Set(live.flatMap(({ entry }) => (entry?.kind === 'file' ? [entry.sha256] : [])))
     const lost = this.#journal.revisions.filter(({ loser, seq }) => loser || this.#lostCollision(seq))
@@ -429,15 +483,17 @@ export class History {
   }
 
   /**
-   * Who works alone meets no conflict, and finds what was left. What was deleted while the answer to its creation was lost may come back:
-   * absence is no evidence of a delete. And a mode that was set back while an answer was lost is taken for the old one.
+   * Who works alone meets no conflict, and finds what was left. What another replica died over while it wrote it may come back there, when it was
+   * deleted before that one returned: it does not know it for its own.
    */
   #checkSolo({ name, disk }: SimulatedReplica, asLeft: ReadonlyMap<RelPath, Standing>): void {
     if (this.#journal.collisions.length > 0) throw new Error(`${name} collided with nobody`)
     if (this.#journal.revisions.some((revision) => revision.loser)) throw new Error(`${name} lost to nobody`)
     for (const [path, { entry }] of asLeft) {
-      if (!sameContent(disk.at(path)?.entry, entry)) throw new Error(`${name} finds another "${path}" than it left`)
+      if (!sameEntry(disk.at(path)?.entry, entry)) throw new Error(`${name} finds another "${path}" than it left`)
     }
+    if (this.#hasDied) return
+    for (const path of disk.tree.keys()) if (!asLeft.has(path)) throw new Error(`${name} finds "${path}" again`)
   }
 
   #lostCollision(seq: number): boolean {

@@ -8,13 +8,14 @@ import type { Local } from '../../lib/core/reconcile.ts'
 import { reconcile } from '../../lib/core/reconcile.ts'
 import { sameMark, treeMark } from '../../lib/core/tree-mark.ts'
 import { headsOfMove } from '../../lib/core/tree-move.ts'
+import { answered, bySaidPath, saidOfMove } from '../../lib/core/unheard.ts'
 import type { Digest } from '../../lib/model/digest.ts'
 import type { Entry, Fingerprint } from '../../lib/model/entry.ts'
 import { sameContent, sameEntry, samePrint } from '../../lib/model/entry.ts'
 import type { DirPath, RelPath } from '../../lib/model/path.ts'
 import { depthOf, isBelow, nameOf, parentOf, rebase, ROOT } from '../../lib/model/path.ts'
 import type { Head, MovedTree, Outcome, Proposal, Seq, TreeMove } from '../../lib/model/revision.ts'
-import type { BaseRow, Change } from '../../lib/model/snapshot.ts'
+import type { BaseRow, Change, Said, SaidMove } from '../../lib/model/snapshot.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
 /** A batch that was sent, with what the replica must remember until the answer comes. */
@@ -27,11 +28,13 @@ export interface Sent {
 /** The move of a directory that was sent, and how the directory stood where it is. */
 export interface SentMove {
   readonly move: TreeMove
-  readonly print: Fingerprint
+  readonly said: SaidMove
 }
 
-/** Current heads with `since` < Seq <= `upto`. */
+/** Current heads with `since` < Seq <= `upto`, asked for in one session; `isAll`: there are no others after `since`. */
 export interface Page {
+  readonly session: number
+  readonly isAll: boolean
   readonly since: Seq
   readonly upto: Seq
   readonly heads: readonly Head[]
@@ -47,8 +50,15 @@ export class SimulatedReplica {
   readonly base = new Map<RelPath, BaseRow>()
   readonly incoming = new Map<RelPath, Head>()
   cursor = 0
+  /** What was sent, until the answer is heard. */
+  #unheard: (Sent | SentMove)[] = []
   /** What does not. */
-  inFlight: Sent | SentMove | undefined
+  session = 0
+  /** Whether all heads after the cursor were told in this session: nothing is proposed before. */
+  isCaughtUp = false
+  #inFlight: Sent | SentMove | undefined
+  /** What was said before this session and not heard of, by path. */
+  #said: ReadonlyMap<RelPath, readonly Said[]> = new Map()
   /** Moves that were refused, by where they began: they go path by path. */
   readonly #refused = new Set<RelPath>()
   #accepted = new Map<RelPath, Seq>()
@@ -61,12 +71,31 @@ export class SimulatedReplica {
     this.#onDestroy = onDestroy
   }
 
+  get inFlight(): Sent | SentMove | undefined {
+    return this.#inFlight
+  }
+
+  /** Remembers what is sent before it is. */
+  send(sent: Sent | SentMove): void {
+    this.#unheard.push(sent)
+    this.#inFlight = sent
+  }
+
+  /** The link is lost, and with it what was on its way. */
+  disconnect(): void {
+    this.#inFlight = undefined
+    this.session += 1
+    this.isCaughtUp = false
+    this.#said = bySaidPath(this.#allSaid())
+  }
+
   crash(): void {
-    this.inFlight = undefined
+    this.disconnect()
     this.#accepted = new Map()
   }
 
   loseBase(): void {
+    this.#unheard = []
     this.crash()
     this.base.clear()
     this.incoming.clear()
@@ -117,14 +146,16 @@ export class SimulatedReplica {
         continue
       if ([base, ...rows].some(({ seq }) => seq === 0)) continue
       const writtenAtMs = this.disk.at(to)?.changedAtMs ?? this.disk.clock()
-      return { move: { from, to, base: base.seq, mark: treeMark(from, rows), writtenAtMs }, print: dir.print }
+      const move = { from, to, base: base.seq, mark: treeMark(from, rows), writtenAtMs }
+      return { move, said: { from, to, print: dir.print } }
     }
     return undefined
   }
 
   /** Takes the answer to a move. */
-  answerMove({ move, print }: SentMove, outcome: Outcome): void {
-    const { from, to } = move
+  answerMove(sent: SentMove, outcome: Outcome): void {
+    const { from, to, print } = sent.said
+    this.#heard(sent)
     if (outcome.kind !== 'accepted') this.#refused.add(from)
     else this.#moveBase(from, to, outcome.seq, print)
   }
@@ -205,7 +236,8 @@ export class SimulatedReplica {
   }
 
   /** Takes the answer to a batch. */
-  answer(sent: Sent, outcomes: readonly Outcome[]): void {
+  answer(sent: Sent, { outcomes, heads }: { outcomes: readonly Outcome[]; heads: readonly Head[] }): void {
+    this.#heard(sent)
     for (const [i, outcome] of outcomes.entries()) {
       const proposal = sent.proposals[i]
       if (proposal === undefined || outcome.kind === 'need' || outcome.kind === 'refused') continue
@@ -219,23 +251,56 @@ export class SimulatedReplica {
       const waiting = this.incoming.get(path)
       if (waiting !== undefined && waiting.seq <= outcome.seq) this.incoming.delete(path)
     }
+    for (const head of heads) this.#await(head)
   }
 
   /** Takes a page of heads. A page from beyond the cursor is ignored; of one that came late, what was told before. */
   take(page: Page): void {
-    if (page.since > this.cursor) return
+    if (page.since > this.cursor || page.session !== this.session) return
     for (const head of page.heads) {
       const { path, seq } = head
-      const known = Math.max(this.#accepted.get(path) ?? 0, this.incoming.get(path)?.seq ?? 0)
-      if (seq > this.cursor && seq > known && this.base.get(path)?.seq !== seq) this.incoming.set(path, head)
+      const before = answered(head, this.#said.get(path))
+      if (before !== undefined && seq > (this.base.get(path)?.seq ?? 0)) {
+        if (before.entry === undefined || before.print === undefined) this.base.delete(path)
+        else this.base.set(path, { path, seq, entry: before.entry, print: before.print })
+        if ((this.incoming.get(path)?.seq ?? 0) <= seq) this.incoming.delete(path)
+        this.#accepted.set(path, seq)
+        continue
+      }
+      if (seq > this.cursor) this.#await(head)
     }
     this.cursor = Math.max(this.cursor, page.upto)
+    if (!page.isAll) return
+    if (!this.isCaughtUp) this.#unheard = []
+    this.#said = new Map()
+    this.isCaughtUp = true
+  }
+
+  #await(head: Head): void {
+    const { path, seq } = head
+    const known = Math.max(this.#accepted.get(path) ?? 0, this.incoming.get(path)?.seq ?? 0)
+    if (seq > known && this.base.get(path)?.seq !== seq) this.incoming.set(path, head)
+  }
+
+  *#allSaid(): Iterable<Said> {
+    for (const sent of this.#unheard) {
+      if ('move' in sent) {
+        const top = this.base.get(sent.said.from)
+        yield* saidOfMove(sent.said, [...(top === undefined ? [] : [top]), ...this.#below(sent.said.from)])
+      } else for (const [i, { path, entry }] of sent.proposals.entries()) yield { path, entry, print: sent.prints[i] }
+    }
+  }
+
+  #heard(sent: Sent | SentMove): void {
+    this.#inFlight = undefined
+    this.#unheard = this.#unheard.filter((one) => one !== sent)
   }
 
   /** Applies what waits, as far as the disk is as the base says. False when it died on the way. */
   apply(contents: ReadonlySet<Digest>, meanwhile: Meanwhile): boolean {
     const items: ApplyItem[] = []
     for (const head of this.incoming.values()) {
+      if (this.#isBusy(head.path)) continue
       const item = this.#reconcile(head)
       if (item !== undefined) items.push(item)
     }
@@ -254,6 +319,14 @@ export class SimulatedReplica {
       }
     }
     return true
+  }
+
+  /** Whether an answer about `path` is awaited: nothing else is done there meanwhile. */
+  #isBusy(path: RelPath): boolean {
+    const sent = this.#inFlight
+    if (sent === undefined) return false
+    if (!('move' in sent)) return sent.proposals.some((one) => one.path === path)
+    return [sent.move.from, sent.move.to].some((top) => path === top || isBelow(top, path))
   }
 
   #reconcile(head: Head): ApplyItem | undefined {

@@ -98,7 +98,9 @@ onEachEngine(t, 'a base of the first version keeps its rows and learns to keep r
   first.put([row('x', large('x'))])
   first.close()
   const connection = connect(place.file, place.engine)
-  connection.exec('DROP TABLE recipes; DROP TABLE marks; DROP INDEX base_large; PRAGMA user_version = 1')
+  connection.exec(
+    'DROP TABLE recipes; DROP TABLE marks; DROP TABLE unheard; DROP INDEX base_large; PRAGMA user_version = 1',
+  )
   connection.close()
   using base = open(place)
   t.same(base.row(row('x').path), row('x', large('x')))
