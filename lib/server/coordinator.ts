@@ -104,6 +104,10 @@ export class Coordinator implements AsyncDisposable {
     return this.#folders.get(name)
   }
 
+  isReplaced(member: Member): boolean {
+    return this.#roster.isReplaced(member)
+  }
+
   /** Every client of the config, and how it is in the folders named; in all that it shares when none are. */
   clients(within?: ReadonlySet<string>): ClientFact[] {
     const names = new Set(this.#parts.node.config.clients.map(({ name }) => name))

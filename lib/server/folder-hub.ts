@@ -140,9 +140,15 @@ export class FolderHub {
     return this.journal.patch(sha256)
   }
 
-  /** Verifies the bodies, commits what can be, and answers for each proposal in order. */
-  async propose(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<CommitReply> {
+  /** Verifies the bodies, commits what can be, and answers for each proposal in order. `isOver`: its peer has begun another session since. */
+  async propose(
+    peer: string,
+    batch: readonly SourcedProposal[],
+    signal: AbortSignal,
+    isOver: () => boolean = () => false,
+  ): Promise<CommitReply> {
     const bodies = await this.#takeBodies(peer, batch, signal)
+    if (isOver()) this.#giveUp(bodies)
     // From here on nothing waits: what is read now holds until the commit.
     const held = this.#held(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
     const sizes = new Map([...held, ...bodies.contents.map((one) => [one.sha256, one] as const)])
@@ -166,6 +172,14 @@ export class FolderHub {
       this.store.uploads.refused(peer, entry.sha256)
     })
     return { ...reply, outcomes }
+  }
+
+  /** A later session may have proposed of the same paths already: nothing is committed, but a large content need not come again. */
+  #giveUp({ contents, packs }: Bodies): never {
+    const large = contents.filter(({ place, sha256 }) => place.kind === 'object' && !this.#holds(sha256))
+    this.journal.commit({ revisions: [], collisions: [], contents: large, nowMs: this.#clock.now() })
+    for (const pack of packs) this.store.dropPack(pack)
+    throw new Refused('Cannot commit: another session has begun meanwhile', { status: 409 })
   }
 
   /** Moves directories, one after the other; each is told of by itself. */

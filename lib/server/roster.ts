@@ -18,6 +18,8 @@ export interface Member {
 export class Roster {
   readonly #byName = new Map<string, Member>()
   readonly #bySession = new Map<string, Member>()
+  /** The newest session of each name, here or gone. */
+  readonly #newest = new Map<string, string>()
 
   /** Takes a member in. One that carried the name before is gone, whether it knows it or not. */
   join(member: Member): void {
@@ -27,12 +29,18 @@ export class Roster {
       before.close()
     }
     this.#byName.set(member.name, member)
+    this.#newest.set(member.name, member.session)
     this.#bySession.set(member.session, member)
   }
 
   leave(member: Member): void {
     if (this.#byName.get(member.name) === member) this.#byName.delete(member.name)
     this.#bySession.delete(member.session)
+  }
+
+  /** Whether another session of the same name has begun since: what this one proposed and is not committed must not be any more. */
+  isReplaced({ name, session }: Member): boolean {
+    return this.#newest.get(name) !== session
   }
 
   named(name: string): Member | undefined {

@@ -96,7 +96,9 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
     }),
     ack_push_file: implement(toCoordinator.ack_push_file, async ({ folder, proposals }) => {
       const hub = hubOf(folder)
-      const reply = await hub.serving.run(() => hub.propose(member().name, proposals, coordinator.signal))
+      const me = member()
+      const isOver = (): boolean => coordinator.isReplaced(me)
+      const reply = await hub.serving.run(() => hub.propose(me.name, proposals, coordinator.signal, isOver))
       return fitReply(reply, REPLY_BYTES)
     }),
     move_dir: implement(toCoordinator.move_dir, ({ folder, moves }) => {

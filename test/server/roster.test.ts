@@ -48,3 +48,16 @@ t.test('who joins again takes its own place; the late farewell of the old one ch
   t.equal(now.closed, 0)
   t.end()
 })
+
+t.test('a session is replaced once another of its name began, even when that one is gone too', (t) => {
+  const roster = new Roster()
+  const [before, now] = [member('ann', 's1'), member('ann', 's2')]
+  roster.join(before)
+  roster.leave(before)
+  t.notOk(roster.isReplaced(before), 'who is only gone is not')
+  roster.join(now)
+  roster.leave(now)
+  t.ok(roster.isReplaced(before))
+  t.notOk(roster.isReplaced(now))
+  t.end()
+})
