@@ -31,6 +31,8 @@ export class Answers {
       }),
     ])
     this.#said = bySaidPath(all)
+    // A head may have come before its answer would have.
+    base.transaction(() => this.hear([...base.incomings(this.#said.keys()).values()]))
   }
 
   /** Takes out the heads that are answers: they are agreed on, as of when they were proposed. Whoever calls sees to the transaction. */

@@ -87,6 +87,10 @@ export class SimulatedReplica {
     this.session += 1
     this.isCaughtUp = false
     this.#said = bySaidPath(this.#allSaid())
+    for (const path of this.#said.keys()) {
+      const head = this.incoming.get(path)
+      if (head !== undefined) this.#hear(head)
+    }
   }
 
   crash(): void {
@@ -258,15 +262,8 @@ export class SimulatedReplica {
   take(page: Page): void {
     if (page.since > this.cursor || page.session !== this.session) return
     for (const head of page.heads) {
-      const { path, seq } = head
-      const before = answered(head, this.#said.get(path))
-      if (before !== undefined && seq > (this.base.get(path)?.seq ?? 0)) {
-        if (before.entry === undefined || before.print === undefined) this.base.delete(path)
-        else this.base.set(path, { path, seq, entry: before.entry, print: before.print })
-        if ((this.incoming.get(path)?.seq ?? 0) <= seq) this.incoming.delete(path)
-        this.#accepted.set(path, seq)
-        continue
-      }
+      const { seq } = head
+      if (this.#hear(head)) continue
       if (seq > this.cursor) this.#await(head)
     }
     this.cursor = Math.max(this.cursor, page.upto)
@@ -274,6 +271,18 @@ export class SimulatedReplica {
     if (!this.isCaughtUp) this.#unheard = []
     this.#said = new Map()
     this.isCaughtUp = true
+  }
+
+  /** Whether the head answers what was said: then it is agreed on, as of when it was said. */
+  #hear(head: Head): boolean {
+    const { path, seq } = head
+    const before = answered(head, this.#said.get(path))
+    if (before === undefined || seq <= (this.base.get(path)?.seq ?? 0)) return false
+    if (before.entry === undefined || before.print === undefined) this.base.delete(path)
+    else this.base.set(path, { path, seq, entry: before.entry, print: before.print })
+    if ((this.incoming.get(path)?.seq ?? 0) <= seq) this.incoming.delete(path)
+    this.#accepted.set(path, seq)
+    return true
   }
 
   #await(head: Head): void {
