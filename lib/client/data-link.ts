@@ -23,6 +23,18 @@ export interface DataLinkParts {
 const TURNS_UP = { misses: 1, restTurns: Infinity }
 /** Where packs do not shrink it costs a round trip to be told so. */
 const TURNS_DOWN = { misses: 2, restTurns: 8 }
+/** A content that goes in no frames may just be gone; of a coordinator that knows none it is asked seldom. */
+const TURNS_FRAMES = { misses: 3, restTurns: 64 }
+
+/** Large contents in frames, one way. `framed`: bytes of contents that went so since the last that did not. */
+interface FramesUse {
+  readonly turns: Turns
+  framed: number
+}
+
+function newFrames(): FramesUse {
+  return { turns: new Turns(TURNS_FRAMES), framed: 0 }
+}
 
 interface Opened {
   readonly ssh: SshSession
@@ -35,6 +47,7 @@ export class DataLink {
   readonly down: LinkMeter
   readonly deflatedUp = new Turns(TURNS_UP)
   readonly deflatedDown = new Turns(TURNS_DOWN)
+  readonly large = { up: newFrames(), down: newFrames() }
   readonly #parts: DataLinkParts
   readonly #signal: AbortSignal
   #opened: Promise<Opened> | undefined
@@ -60,7 +73,7 @@ export class DataLink {
     const measured =
       meter.rate === undefined ? 'is to be measured anew' : `carries ${(meter.rate / 1e6).toFixed(1)} MB/s`
     this.#parts.rpc.log.debug(
-      `The link ${measured} ${way}: small contents go ${way} ${wasSlow ? 'as they are' : 'deflated, if they shrink'}`,
+      `The link ${measured} ${way}: contents go ${way} ${wasSlow ? 'as they are' : 'deflated, if they shrink'}`,
     )
   }
 

@@ -13,6 +13,7 @@ import type { RpcPeer } from '../rpc/peer.ts'
 import { toWireDigest, toWireProposal, toWireSince, toWireTreeMove } from '../rpc/wire.ts'
 import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
 import type { DataLink } from './data-link.ts'
+import { getLarge, putLarge, type Ends } from './large-bodies.ts'
 import { putPack, readPack, readRanges } from './small-bodies.ts'
 
 const PAGE = 4000
@@ -82,7 +83,8 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
         'bulk',
         (sftp) => {
           onProgress(from)
-          return sftp.putFile(`${staging}/${name}`, file.fd, { from, size, onProgress }, signal)
+          const ends = { sftp, folder, path: `staging/${client}/${name}`, fd: file.fd }
+          return putLarge(data, ends, { from, size, onProgress }, signal)
         },
         signal,
       )
@@ -113,26 +115,26 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
         return
       }
       const onProgress = progressOf(target.from, onBytes)
-      const remote = remotePlace(folder, content)
       await data.use(
         'bulk',
         (sftp) => {
           onProgress(target.from)
-          return sftp.getFile(remote, file.fd, { from: target.from, size: content.size, onProgress }, signal)
+          const ends = { sftp, folder, path: `objects/${content.sha256}`, fd: file.fd }
+          return getLarge(data, ends, { from: target.from, size: content.size, onProgress }, signal)
         },
         signal,
       )
     },
     readComing: async ({ sha256 }, { place, from, to }, onBytes, signal) => {
       await using file = await open(place, 'r+')
-      const remote = `/${folder}/coming/${sha256}`
       const onProgress = progressOf(from, onBytes)
       try {
         await data.use(
           'bulk',
           (sftp) => {
             onProgress(from)
-            return sftp.getFile(remote, file.fd, { from, size: to, onProgress }, signal)
+            const ends = { sftp, folder, path: `coming/${sha256}`, fd: file.fd }
+            return getLarge(data, ends, { from, size: to, onProgress }, signal)
           },
           signal,
         )
@@ -144,9 +146,9 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
     },
     readRanges: async ({ sha256 }, { place, ranges }, onBytes, signal) => {
       await using file = await open(place, 'r+')
-      const remote = `/${folder}/objects/${sha256}`
+      const path = `objects/${sha256}`
       for (const group of groupsOf(ranges)) {
-        await data.use('bulk', (sftp) => readGroup(sftp, { remote, fd: file.fd, group }, signal), signal)
+        await data.use('bulk', (sftp) => readGroup(data, { sftp, folder, path, fd: file.fd }, group, signal), signal)
         onBytes(group.reduce((sum, range) => sum + range.length, 0))
       }
     },
@@ -171,19 +173,15 @@ function progressOf(from: number, onBytes: OnBytes): (end: number) => void {
   }
 }
 
-/** Reads ranges of `remote` into the same places of `fd`: many small ones at once by way of memory, a large one by itself. */
-async function readGroup(
-  sftp: SftpChannel,
-  { remote, fd, group }: { readonly remote: string; readonly fd: number; readonly group: readonly Range[] },
-  signal: AbortSignal,
-): Promise<void> {
+/** Reads ranges of a file into the same places of another: many small ones at once by way of memory, a large one by itself. */
+async function readGroup(data: DataLink, ends: Ends, group: readonly Range[], signal: AbortSignal): Promise<void> {
   const [first] = group
   if (group.length === 1 && first !== undefined) {
-    await sftp.getFile(remote, fd, { from: first.offset, size: first.offset + first.length }, signal)
+    await getLarge(data, ends, { from: first.offset, size: first.offset + first.length }, signal)
     return
   }
-  const bodies = await sftp.getRanges(remote, group, signal)
-  for (const [index, { offset }] of group.entries()) writeAll(fd, bodies[index] ?? new Uint8Array(0), offset)
+  const bodies = await ends.sftp.getRanges(`/${ends.folder}/${ends.path}`, group, signal)
+  for (const [index, { offset }] of group.entries()) writeAll(ends.fd, bodies[index] ?? new Uint8Array(0), offset)
 }
 
 /** Streams a content that lies somewhere in a pack into the start of `fd`, from its byte `from` on. */

@@ -10,6 +10,8 @@ const WORTH = 0.85
 export const DEFLATED_MIN = 8 * 1024
 /** Two pieces of this size say what the whole is like. */
 const PIECE_BYTES = 64 * 1024
+/** So much of a stretch is looked at. */
+const LOOK_BYTES = 16 * 1024
 /** The size of the buffers that deflate fills: each is a trip to another thread and back. Bytes. */
 const CHUNK_BYTES = 256 * 1024
 
@@ -17,6 +19,20 @@ const CHUNK_BYTES = 256 * 1024
 export async function deflateIfWorth(bytes: Uint8Array): Promise<Uint8Array | undefined> {
   if (bytes.length < DEFLATED_MIN) return undefined
   if (bytes.length > 4 * PIECE_BYTES && !(await seemsWorth(bytes))) return undefined
+  const deflated = await deflateAll(bytes)
+  return deflated.length < worthBelow(bytes.length) ? deflated : undefined
+}
+
+/**
+ * As `deflateIfWorth`, of one of many stretches of a content, some 100 KiB each: its first bytes stand for it, so that a stretch that does not shrink
+ * costs a look.
+ */
+export async function deflateStretch(bytes: Uint8Array): Promise<Uint8Array | undefined> {
+  if (bytes.length < DEFLATED_MIN) return undefined
+  if (bytes.length > 2 * LOOK_BYTES) {
+    const look = await deflateAll(bytes.subarray(0, LOOK_BYTES))
+    if (look.length >= worthBelow(LOOK_BYTES)) return undefined
+  }
   const deflated = await deflateAll(bytes)
   return deflated.length < worthBelow(bytes.length) ? deflated : undefined
 }

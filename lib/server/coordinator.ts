@@ -15,6 +15,7 @@ import { toWireDigest } from '../rpc/wire.ts'
 import { KeyBook } from '../ssh/authorized-keys.ts'
 import { loadHostKey } from '../ssh/server/host-key.ts'
 import { jail } from '../ssh/server/jail.ts'
+import { WorkRoom } from '../ssh/server/jail-deflated.ts'
 import { PackedRoom } from '../ssh/server/jail-packed.ts'
 import type { ServerConnection } from '../ssh/server/server-connection.ts'
 import { serveSftp } from '../ssh/server/sftp-server.ts'
@@ -34,6 +35,9 @@ const CALL_TIMEOUT_MS = 3_600_000
 /** Deflated stretches of packs that are held at once, by all and by one connection: each takes up to 4 MiB. */
 const PACKED_MAX_OPEN = 16
 const PACKED_EACH_OPEN = 4
+/** Stretches that are deflated or inflated at once for all connections, and for each; 255 KiB at most. */
+const FRAMES_MAX = 16
+const FRAMES_EACH = 4
 
 export interface CoordinatorParts {
   readonly node: NodeConfig
@@ -57,6 +61,7 @@ export class Coordinator implements AsyncDisposable {
   readonly #settings: NodeSettings
   readonly #roster = new Roster()
   readonly #packed = new PackedRoom(PACKED_MAX_OPEN)
+  readonly #frames = new WorkRoom(FRAMES_MAX)
   readonly #folders = new Map<string, ServedFolder>()
   readonly #stop = new AbortController()
   #server: SshServer | undefined
@@ -185,12 +190,13 @@ export class Coordinator implements AsyncDisposable {
     }
     log.debug('A connection came in', { from: connection.remoteAddress, fingerprint: connection.fingerprint })
     const packed = new PackedRoom(PACKED_EACH_OPEN, this.#packed)
+    const frames = new WorkRoom(FRAMES_EACH, this.#frames)
     connection.onSubsystem('systemsync-rpc', (channel) => {
       this.#serveRpc(connection, caller, channel)
     })
     connection.onSubsystem('sftp', (channel) => {
       const view = {
-        packed,
+        ...{ packed, frames },
         folders: () => this.#visible(connection, caller),
         watch: (folder: string) => this.#folders.get(folder)?.hub.store.watch,
         coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.uploads.growing(sha256),

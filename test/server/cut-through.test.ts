@@ -1,8 +1,10 @@
 // A large content on its way from one client to another, seen while it has not arrived: the author is played by hand.
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import t, { type Test } from 'tap'
+import { parseDigest } from '../../lib/model/digest.ts'
+import { putFrames } from '../../lib/ssh/client/frames-transfer.ts'
 import { InProcess } from '../support/in-process.ts'
 
 const MIB = 1024 * 1024
@@ -34,9 +36,17 @@ async function author(t: Test, body: Buffer, folder = 'docs') {
   const remote = `/${folder}/staging/ann/o-${hex}`
   return {
     hex,
+    wire,
     peer,
     session,
     send: (from: number, size: number) => sftp.putFile(remote, file.fd, { from, size }, nodes.signal),
+    sendFramed: (from: number, size: number) =>
+      putFrames(
+        sftp,
+        { remote: `/${folder}/deflated/staging/ann/o-${hex}`, fd: file.fd },
+        { from, size },
+        nodes.signal,
+      ),
     remove: () => sftp.remove(remote, nodes.signal),
     propose: () =>
       nodes.ask(peer, 'ack_push_file', {
@@ -68,6 +78,38 @@ t.test('what is being sent is fetched meanwhile, and seen only when it is commit
   await nodes.inStep()
   t.ok(sameFile(body, 'big'))
   t.same(readdirSync(staging('bob')), [])
+})
+
+t.test('what is sent deflated, in legs of either kind, is read meanwhile byte by byte, and trusted', async (t) => {
+  const body = Buffer.alloc(SIZE)
+  for (let at = 0; at < SIZE; at += 32) body.write(`line ${at} of a long log\n`, at)
+  const ann = await author(t, body)
+  const { uploads } = nodes.hub().store
+  await ann.send(0, MIB)
+  await ann.sendFramed(MIB, HALF)
+  await nodes.eventually(() => ahead(ann.hex) >= 8 * MIB || `${ahead(ann.hex)} bytes are there`)
+  t.ok(readFileSync(`${staging('bob')}/o-${ann.hex}`).equals(body.subarray(0, ahead(ann.hex))))
+  await ann.sendFramed(HALF, SIZE - MIB)
+  await ann.send(SIZE - MIB, SIZE)
+  const digest = parseDigest(ann.hex)
+  t.equal(digest && uploads.growing(digest)?.end, SIZE, 'it was written once, in order')
+  t.match((await ann.propose()).result, { outcomes: [Number] })
+  await nodes.inStep()
+  t.ok(sameFile(body, 'big'))
+  t.same(readdirSync(staging('bob')), [])
+})
+
+t.test('an upload that broke off deflated is gone on with deflated, 4 MiB before', async (t) => {
+  const body = Buffer.alloc(HALF, 'a dump of a table is mostly words; ')
+  const ann = await author(t, body, 'private')
+  await ann.sendFramed(0, 8 * MIB)
+  const asked = await nodes.ask(ann.peer, 'req_push_file', { folder: 'private', files: [[ann.wire, HALF]] })
+  t.same(asked.result, { answers: [4 * MIB] })
+  await ann.sendFramed(4 * MIB, HALF)
+  t.match((await ann.propose()).result, { outcomes: [Number] })
+  const { server } = nodes
+  await nodes.eventually(() => server.has('big', 'private') || 'it is not there')
+  t.ok(server.bytes('big', 'private').equals(body))
 })
 
 t.test('what is taken back on the way leaves nothing behind', async (t) => {

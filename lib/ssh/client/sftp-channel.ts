@@ -23,6 +23,8 @@ export interface Transfer {
   readonly from: number
   readonly size: number
   readonly onProgress?: (end: number) => void
+  /** Asked before each request: whether no more are to follow. */
+  readonly isStopped?: () => boolean
 }
 
 export interface Range {
@@ -101,12 +103,7 @@ export class SftpChannel implements AsyncDisposable {
    * or less when `isStopped` said so. The server is asked in order, but after a failure only bytes told to `onProgress` are sure to be
    * there. Throws `SyncError` LOCAL_CHANGED when the local file ends early, and what `fs` throws when it cannot be read. `fd` is not touched any more once this settles.
    */
-  async putFile(
-    remote: string,
-    fd: number,
-    options: Transfer & { readonly isStopped?: () => boolean },
-    signal: AbortSignal,
-  ): Promise<number> {
+  async putFile(remote: string, fd: number, options: Transfer, signal: AbortSignal): Promise<number> {
     const { from, size, onProgress, isStopped = () => false } = options
     const flags = FLAG.WRITE | FLAG.CREAT | (from === 0 ? FLAG.TRUNC : 0)
     return await this.#withFile({ what: `Cannot write "${remote}"`, remote, flags }, signal, async (calls, handle) => {
@@ -199,12 +196,13 @@ export class SftpChannel implements AsyncDisposable {
   }
 
   /**
-   * Reads bytes `from` to `size` of `remote` into the local file `fd`, at the same offsets. Throws `Refused` (TRUNCATED) when `remote` is
-   * shorter. `fd` is not touched any more once this settles.
+   * Reads bytes `from` to `size` of `remote` into the local file `fd`, at the same offsets. Tells the offset reached: `size`, or less when
+   * `isStopped` said so. Throws `Refused` (TRUNCATED) when `remote` is shorter. `fd` is not touched any more once this settles.
    */
-  async getFile(remote: string, fd: number, { from, size, onProgress }: Transfer, signal: AbortSignal): Promise<void> {
-    if (from >= size) return
-    await this.#withFile(
+  async getFile(remote: string, fd: number, options: Transfer, signal: AbortSignal): Promise<number> {
+    const { from, size, onProgress, isStopped = () => false } = options
+    if (from >= size) return from
+    return await this.#withFile(
       { what: `Cannot read "${remote}"`, remote, flags: FLAG.READ },
       signal,
       async (calls, handle) => {
@@ -221,7 +219,7 @@ export class SftpChannel implements AsyncDisposable {
           onProgress?.(mark.end)
         }
         try {
-          for (let at = from; at < size; at += READ_BYTES) {
+          for (let at = from; at < size && !isStopped(); at += READ_BYTES) {
             const length = Math.min(READ_BYTES, size - at)
             await this.#paceDownload?.(length, signal)
             await flight.room(length)
@@ -235,8 +233,18 @@ export class SftpChannel implements AsyncDisposable {
           await flight.settled()
         }
         calls.abandon(handle)
+        return mark.end
       },
     )
+  }
+
+  /** Opens `remote` for `work`, which closes the handle. What fails is told as by every other operation. */
+  async withFile<T>(
+    file: { readonly what: string; readonly remote: string; readonly flags: number },
+    signal: AbortSignal,
+    work: (calls: SftpCalls, handle: Handle) => Promise<T>,
+  ): Promise<T> {
+    return await this.#withFile(file, signal, work)
   }
 
   /** The size in bytes; `undefined` when there is no such file. */

@@ -2,8 +2,16 @@
 
 import { linkSync, lstatSync, mkdirSync, opendirSync, realpathSync, renameSync, unlinkSync } from 'node:fs'
 import { attrsOf, openForReading, openForWriting, type StagingWatch } from './jail-files.ts'
+import { readInFrames, writeInFrames, type WorkRoom } from './jail-deflated.ts'
 import { openPacked, parsePackedName, type PackedRoom } from './jail-packed.ts'
-import { SftpError, type Attrs, type ReadHandle, type SftpTree } from './sftp-tree.ts'
+import {
+  SftpError,
+  type Attrs,
+  type OpenForWriting,
+  type ReadHandle,
+  type SftpTree,
+  type WriteHandle,
+} from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
 import { parseDigest, type Digest } from '../../model/digest.ts'
 import { OWN_DIR, type HostPath } from '../../model/path.ts'
@@ -26,6 +34,8 @@ export interface JailView {
   coming?(folder: string, sha256: Digest): { readonly place: string; readonly end: number } | undefined
   /** Where deflated stretches of packs are held; without it there are none. */
   readonly packed?: PackedRoom
+  /** Where stretches are deflated and inflated; without it nothing is read or written in frames. */
+  readonly frames?: WorkRoom
 }
 
 /**
@@ -36,22 +46,24 @@ export interface JailView {
  *     /<folder>/packs/<id>                read                                           <root>/.systemsync/packs/<id>
  *     /<folder>/coming/<sha256>           read: what stands of a content that is being sent
  *     /<folder>/packed/<id>.<from>-<to>   read: those bytes of a pack, deflated
+ *     /<folder>/deflated/<any of those>   open only: the same file, read and written in frames; not what is below `packed`
  *
  * Whatever else is asked for does not exist. Directories can be neither made nor removed; the client's own is made when it is first written to.
  */
 export function jail(view: JailView): SftpTree {
-  const demand = (names: readonly string[]) => () => void resolve(view, names)
   return {
     stat: (names) => stat(resolve(view, names)),
     list: (names) => list(view, names),
     openRead: (names) => {
-      if (names[1] === 'coming') return openComing(view, names)
       if (names[1] === 'packed') return openDeflated(view, names)
-      return openForReading(placeToRead(resolve(view, names)), demand(names))
+      if (names[1] !== 'deflated') return openRead(view, names)
+      const { frames, file } = inFrames(view, names)
+      return readInFrames(openRead(view, file), frames)
     },
     openWrite: (names, how) => {
-      const watch = view.watch?.(names[0] ?? '')
-      return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess: demand(names), watch })
+      if (names[1] !== 'deflated') return openWrite(view, names, how)
+      const { frames, file } = inFrames(view, names)
+      return writeInFrames(openWrite(view, file, how), frames)
     },
     remove: (names) => {
       const place = placeToWrite(resolve(view, names), false)
@@ -72,6 +84,23 @@ export function jail(view: JailView): SftpTree {
     makeDirectory: denied,
     removeDirectory: denied,
   }
+}
+
+function openRead(view: JailView, names: readonly string[]): ReadHandle {
+  if (names[1] === 'coming') return openComing(view, names)
+  return openForReading(placeToRead(resolve(view, names)), () => void resolve(view, names))
+}
+
+function openWrite(view: JailView, names: readonly string[], how: OpenForWriting): WriteHandle {
+  const demandAccess = (): void => void resolve(view, names)
+  const watch = view.watch?.(names[0] ?? '')
+  return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess, watch })
+}
+
+/** The file that a name below `deflated` means. */
+function inFrames({ frames }: JailView, [folder = '', , ...rest]: readonly string[]) {
+  if (frames === undefined) throw noSuchFile()
+  return { frames, file: [folder, ...rest] }
 }
 
 /** Opens what stands of a content that another client still sends: it has a name for reading only. */

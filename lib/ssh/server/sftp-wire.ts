@@ -235,11 +235,13 @@ export function dataPacket(length: number): { packet: Buffer; data: Buffer } {
   return { packet, data: packet.subarray(DATA_HEADER_BYTES) }
 }
 
-/** Completes a DATA packet that holds `length` bytes of data. */
+/** Completes a DATA packet that holds `length` bytes of data. What waits to be sent takes no more memory than it is long, or not twice as much. */
 export function finishDataPacket(packet: Buffer, id: number, length: number): Buffer {
   packet.writeUInt32BE(DATA_HEADER_BYTES - 4 + length, 0)
   packet[4] = REPLY.data
   packet.writeUInt32BE(id, 5)
   packet.writeUInt32BE(length, 9)
-  return packet.length === DATA_HEADER_BYTES + length ? packet : packet.subarray(0, DATA_HEADER_BYTES + length)
+  const used = DATA_HEADER_BYTES + length
+  if (packet.length === used) return packet
+  return packet.length >= 2 * used ? Buffer.from(packet.subarray(0, used)) : packet.subarray(0, used)
 }

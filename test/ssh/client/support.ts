@@ -18,7 +18,8 @@ import ssh2 from 'ssh2'
 import { silentLog } from '../../../lib/daemon/log.ts'
 import { makeHostKey, type HostKey } from '../../../lib/ssh/server/host-key.ts'
 import { serveSftp } from '../../../lib/ssh/server/sftp-server.ts'
-import type { Attrs, SftpTree, WriteHandle } from '../../../lib/ssh/server/sftp-tree.ts'
+import { readInFrames, WorkRoom, writeInFrames } from '../../../lib/ssh/server/jail-deflated.ts'
+import type { Attrs, OpenForWriting, ReadHandle, SftpTree, WriteHandle } from '../../../lib/ssh/server/sftp-tree.ts'
 import type { ServerConnection } from '../../../lib/ssh/server/server-connection.ts'
 import { SshServer } from '../../../lib/ssh/server/ssh-server.ts'
 import { gatherIdentities, type Identities } from '../../../lib/ssh/client/identities.ts'
@@ -79,6 +80,8 @@ export interface TestServerOptions {
   readonly accept?: (blob: Buffer) => boolean
   readonly hostKey?: HostKey
   readonly port?: number
+  /** Whether the files of `/<name>` are there as frames too, below `/<name>/deflated`. */
+  readonly frames?: boolean
 }
 
 /** The coordinator's SSH server, with the files of `dir` as its tree and an `echo` subsystem. */
@@ -87,9 +90,11 @@ export async function startServer({
   accept = () => true,
   hostKey = makeHostKey(),
   port = 0,
+  frames = false,
 }: TestServerOptions): Promise<TestServer> {
   const stop = new AbortController()
   const faults: Faults = { log: [] }
+  const tree = frames ? framedTree(directoryTree(dir, faults)) : directoryTree(dir, faults)
   const connections: ServerConnection[] = []
   const server = await SshServer.open(
     {
@@ -99,10 +104,7 @@ export async function startServer({
       isAuthorised: ({ blob }) => accept(blob),
       onConnection: (connection) => {
         connections.push(connection)
-        connection.onSubsystem(
-          'sftp',
-          (channel) => void serveSftp(channel, directoryTree(dir, faults), {}, stop.signal),
-        )
+        connection.onSubsystem('sftp', (channel) => void serveSftp(channel, tree, {}, stop.signal))
         connection.onSubsystem('echo', (channel) => channel.pipe(channel))
       },
       log: silentLog,
@@ -195,17 +197,30 @@ export async function textOf(stream: Readable, length: number): Promise<string> 
   return text
 }
 
-function directoryTree(dir: string, faults: Faults): SftpTree {
+/** `tree`, with the files of each directory below its `deflated` once more, as frames. */
+function framedTree(tree: ReturnType<typeof directoryTree>): SftpTree {
+  const room = new WorkRoom(4)
+  const plain = ([folder = '', , ...rest]: readonly string[]) => [folder, ...rest]
+  return {
+    ...tree,
+    openRead: (names) =>
+      names[1] === 'deflated' ? readInFrames(tree.openRead(plain(names)), room) : tree.openRead(names),
+    openWrite: (names, how) =>
+      names[1] === 'deflated' ? writeInFrames(tree.openWrite(plain(names), how), room) : tree.openWrite(names, how),
+  }
+}
+
+function directoryTree(dir: string, faults: Faults) {
   const place = (names: readonly string[]) => join(dir, ...names)
   const attrsOf = (fd: number): Attrs => {
     const stat = fstatSync(fd)
     return { kind: 'file', size: stat.size, mode: stat.mode & 0o777, mtime: Math.floor(stat.mtimeMs / 1000) }
   }
-  const refuse = () => {
+  const refuse = (): never => {
     throw Object.assign(new Error('not here'), { code: 'EACCES' })
   }
   return {
-    stat: (names) => {
+    stat: (names: readonly string[]) => {
       const fd = openSync(place(names), 'r')
       try {
         return attrsOf(fd)
@@ -217,10 +232,10 @@ function directoryTree(dir: string, faults: Faults): SftpTree {
     rename: refuse,
     makeDirectory: refuse,
     removeDirectory: refuse,
-    remove: (names) => {
+    remove: (names: readonly string[]) => {
       unlinkSync(place(names))
     },
-    openRead: (names) => {
+    openRead: (names: readonly string[]): ReadHandle => {
       faults.log.push(`open ${names.join('/')}`)
       const fd = openSync(place(names), 'r')
       return {
@@ -237,7 +252,7 @@ function directoryTree(dir: string, faults: Faults): SftpTree {
         },
       }
     },
-    openWrite: (names, how): WriteHandle => {
+    openWrite: (names: readonly string[], how: OpenForWriting): WriteHandle => {
       faults.log.push(`open ${names.join('/')}${how.truncate ? ' truncate' : ''}`)
       const fd = openSync(place(names), 1 | (how.create ? 0o100 : 0) | (how.truncate ? 0o1000 : 0), 0o600)
       return {
