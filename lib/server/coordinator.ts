@@ -240,6 +240,7 @@ export class Coordinator implements AsyncDisposable {
       const { member } = caller
       if (member?.peer !== peer) return
       this.#roster.leave(member)
+      if (this.#roster.named(member.name) === undefined) for (const hub of this.hubs()) hub.lag.leave(member.name)
       if (!this.#stop.signal.aborted) for (const hub of this.hubs()) hub.saveCursors()
       log.info(`Client "${member.name}" is gone`)
     })
@@ -288,6 +289,7 @@ export class Coordinator implements AsyncDisposable {
         const known = incarnation === journal.incarnation() ? Math.min(cursor, journal.seq()) : 0
         // Both: what was noted of a connection that is only now being replaced must not count any more.
         served.hub.noteCursor(name, known)
+        served.hub.lag.join(name, known)
         journal.setCursor(name, known, clock.now())
         const agreement = { id: journal.folderId(), incarnation: journal.incarnation(), pruned: journal.pruned() }
         return [{ name: folder, ...agreement, seq: journal.seq() }]

@@ -25,6 +25,7 @@ import { commitView } from './commit-view.ts'
 import type { ContentStore } from './content-store.ts'
 import { moveTrees } from './move-trees.ts'
 import { Expected } from './expected.ts'
+import { Lag } from './lag.ts'
 import type { Slice } from './ports.ts'
 import { Serving } from './serving.ts'
 
@@ -67,6 +68,7 @@ interface Origin {
 export class FolderHub {
   readonly name: string
   readonly serving = new Serving()
+  readonly lag: Lag
   readonly expected = new Expected()
   readonly journal: Journal
   readonly store: ContentStore
@@ -89,6 +91,7 @@ export class FolderHub {
     this.store = parts.store
     this.#conflict = parts.conflict
     this.#clock = parts.clock
+    this.lag = new Lag(parts.clock)
     this.#log = parts.log
   }
 

@@ -65,6 +65,7 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
   const news = new OwnNews({
     clock,
     isBusy: () => hub.serving.isBusy,
+    isBehind: () => hub.lag.isBehind,
     tell: (one) => {
       replica.told(one)
     },
@@ -74,11 +75,14 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
   })
   const listening = hub.onCommit((commit) => {
     const { prev, upTo } = commit
+    hub.lag.committed(commit)
     news.take(commit.author === 'server' ? { prev, upTo, heads: [] } : commit)
   })
-  hub.serving.onIdle = () => {
-    news.flush()
+  const whenIdle = (): void => {
+    news.flushIfIdle()
   }
+  hub.serving.onIdle = whenIdle
+  hub.lag.onLess = whenIdle
   signal.addEventListener(
     'abort',
     () => {

@@ -113,10 +113,12 @@ export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
       const patch = hubOf(folder).recipe(sha256)
       return { patch: patch === undefined ? null : toWirePatch(patch) }
     }),
-    applied: implement(toCoordinator.applied, ({ folder, cursor }) => {
+    applied: implement(toCoordinator.applied, ({ folder, ...report }) => {
       const hub = hubOf(folder)
       // Nobody can have been told more than there is; tombstones that come later would count as passed.
-      hub.noteCursor(member().name, Math.min(cursor, hub.journal.seq()))
+      const cursor = Math.min(report.cursor, hub.journal.seq())
+      hub.noteCursor(member().name, cursor)
+      hub.lag.heard(member().name, { ...report, cursor })
       return {}
     }),
     log: implement(toCoordinator.log, ({ folder, path, limit }) => {

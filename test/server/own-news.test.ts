@@ -8,7 +8,7 @@ function hearing() {
   const told: number[] = []
   const held: boolean[] = []
   const timers: (() => void)[] = []
-  const state = { isBusy: false }
+  const state = { isBusy: false, isBehind: false }
   const news = new OwnNews({
     clock: {
       after: (_, run) => {
@@ -17,6 +17,7 @@ function hearing() {
       },
     },
     isBusy: () => state.isBusy,
+    isBehind: () => state.isBehind,
     tell: ({ upTo }) => void told.push(upTo),
     onHeld: (areHeld) => void held.push(areHeld),
   })
@@ -66,6 +67,30 @@ t.test('clients that never rest hold it for so long and no longer, and not more 
   news.take(one(3))
   news[Symbol.dispose]()
   t.same(timers, [])
+  t.end()
+})
+
+t.test('while clients are behind it is held over the pauses between requests, five times as long at most', (t) => {
+  const { news, told, held, timers, state } = hearing()
+  state.isBehind = true
+  news.take(one(1))
+  news.flushIfIdle()
+  for (const hold of [1, 2, 3, 4]) {
+    timers.shift()?.()
+    t.same(told, [], `after ${String(hold)}`)
+  }
+  t.same(held, [true])
+  timers.shift()?.()
+  t.same(told, [1])
+  t.same(held, [true, false])
+  news.take(one(2))
+  state.isBehind = false
+  news.flushIfIdle()
+  t.same(told, [1, 2])
+  t.same(held, [true, false, true, false])
+  t.same(timers, [])
+  news.flushIfIdle()
+  t.equal(held.length, 4, 'nothing was held')
   t.end()
 })
 
