@@ -20,9 +20,10 @@ import type { DirPath, HostPath, RelPath } from '../model/path.ts'
 import type { WriteResult, WriteStep } from '../model/write-step.ts'
 import { sameButCtime } from './fingerprint.ts'
 import { openStaging, syncAll, syncDir } from './own-dir.ts'
-import { discardStaged, isAsExpected, lookAtPlace, publish, publishNew, takeOut } from './publish.ts'
+import { lookAtPlace } from './native-files.ts'
+import { discardStaged, isAsExpected, publish, publishNew, takeOut } from './publish.ts'
 import type { Staged } from './publish.ts'
-import { O_PATH, placeAt } from './safe-dir.ts'
+import { DirsInRow, O_PATH, placeAt } from './safe-dir.ts'
 import type { SafeDirs } from './safe-dir.ts'
 import { setFileMeta, setMode } from './set-meta.ts'
 import { stageBody } from './stage-body.ts'
@@ -109,11 +110,12 @@ export class FolderWriter implements Disposable {
     const isFlushedAtOnce = steps.length >= FLUSH_ALL_FROM
     const staged = steps.map((step) => this.#stageFile(step, !isFlushedAtOnce))
     if (isFlushedAtOnce) this.#flush(this.#staging)
+    const row = new DirsInRow(this.#dirs)
     return steps.map((step, i) => {
       const ready = staged[i]
       if (ready === undefined) return DIFFERS
       if ('kind' in ready) return ready
-      const result = this.#try(step, () => this.#publish(step, ready))
+      const result = this.#try(step, () => this.#publishInRow(step, ready, row))
       const isOurs = step.body.kind !== 'staged' || ready.place !== step.body.place
       if (result.kind !== 'done' && isOurs) discardStaged(ready)
       return result
@@ -132,9 +134,21 @@ export class FolderWriter implements Disposable {
     }
   }
 
+  /** As `#publish`, for one of many. After trouble directories are opened anew, and what the row holds may be closed. */
+  #publishInRow(step: Step<'place-file'>, staged: Staged, row: DirsInRow): WriteResult {
+    let isDone = false
+    try {
+      const result = this.#publish(step, staged, row)
+      isDone = result.kind === 'done'
+      return result
+    } finally {
+      if (!isDone) row.forget()
+    }
+  }
+
   /** Brings what is staged into sight; unless it is `done`, it is still staged. */
-  #publish(step: Step<'place-file' | 'make-link' | 'make-dir'>, staged: Staged): WriteResult {
-    const parent = this.#parentFor(step.path, step.expect === undefined)
+  #publish(step: Step<'place-file' | 'make-link' | 'make-dir'>, staged: Staged, row?: DirsInRow): WriteResult {
+    const parent = row?.open(parentOf(step.path)) ?? this.#parentFor(step.path, step.expect === undefined)
     if (parent === undefined) return DIFFERS
     const target = placeAt(parent, nameOf(step.path))
     const isFreed = step.do !== 'make-dir' && step.expect?.kind === 'dir'

@@ -3,8 +3,9 @@
 import { getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
 
-const AT_FDCWD = -100
-const AT_SYMLINK_NOFOLLOW = 0x100
+export const AT_FDCWD = -100
+export const AT_SYMLINK_NOFOLLOW = 0x100
+const OPEN_DIRS = '/proc/self/fd/'
 const UTIME_OMIT = (1n << 30n) - 2n
 const LOCK_EX_NB = 2 | 4
 const RENAME_NOREPLACE = 1
@@ -68,9 +69,20 @@ export function renameExchange(a: string, b: string): 'done' | 'missing' | 'unsu
   throw error
 }
 
+/**
+ * `place` as the calls of libc that end in `at` take it. A name in an open directory (`placeAt`) goes as that directory and the name, which means
+ * the same and spares the way through /proc.
+ */
+export function atOf(place: string): { readonly dirFd: number; readonly name: string } {
+  const slash = place.startsWith(OPEN_DIRS) ? place.indexOf('/', OPEN_DIRS.length) : -1
+  if (slash < 0 || slash === place.length - 1 || place.includes('/', slash + 1)) return { dirFd: AT_FDCWD, name: place }
+  return { dirFd: Number(place.slice(OPEN_DIRS.length, slash)), name: place.slice(slash + 1) }
+}
+
 function tryRename(from: string, to: string, flags: number): NativeError | 'unsupported' | undefined {
   if (renameat2 === undefined) return 'unsupported'
-  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, flags) === 0) return undefined
+  const [source, target] = [atOf(from), atOf(to)]
+  if (renameat2(source.dirFd, source.name, target.dirFd, target.name, flags) === 0) return undefined
   const error = lastError('renameat2', from)
   return error.code === 'EINVAL' || error.code === 'ENOSYS' || error.code === 'ENOTSUP' ? 'unsupported' : error
 }
@@ -92,9 +104,10 @@ function timesOf(mtimeNs: string): BigInt64Array {
   return new BigInt64Array([0n, UTIME_OMIT, (ns - rest) / NS_PER_S, rest])
 }
 
-type NativeError = Error & { code: string; syscall: string; path?: string }
+export type NativeError = Error & { code: string; syscall: string; path?: string }
 
-function lastError(syscall: string, path?: string): NativeError {
+/** The error of the call that has just failed. */
+export function lastError(syscall: string, path?: string): NativeError {
   const code = getSystemErrorName(-koffi.errno())
   const at = path === undefined ? '' : ` '${path}'`
   return Object.assign(new Error(`${code}: ${syscall}${at}`), {

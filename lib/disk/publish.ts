@@ -1,9 +1,10 @@
 // Publishes what is staged: one atomic rename, and only onto what is expected there.
 
-import { linkSync, lstatSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import { linkSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
 import { samePrint } from '../model/entry.ts'
 import type { Fingerprint } from '../model/entry.ts'
-import { printOf, sameButCtime } from './fingerprint.ts'
+import { sameButCtime } from './fingerprint.ts'
+import { lookAtPlace } from './native-files.ts'
 import { renameExchange, renameNoReplace } from './native.ts'
 import { codeOf } from './trouble.ts'
 
@@ -11,12 +12,6 @@ import { codeOf } from './trouble.ts'
 export interface Staged {
   readonly place: string
   readonly print: Fingerprint
-}
-
-/** What stands at `place`; `special` for a pipe, socket or device. Throws a Node-style error when that cannot be known. */
-export function lookAtPlace(place: string): Fingerprint | 'special' | undefined {
-  const stats = lstatSync(place, { bigint: true, throwIfNoEntry: false })
-  return stats === undefined ? undefined : (printOf(stats) ?? 'special')
 }
 
 /** Whether what `lookAtPlace` found is what is expected: untouched, or nothing. */
@@ -30,8 +25,8 @@ export function isAsExpected(found: Fingerprint | 'special' | undefined, expect:
  * else stands there; nothing was changed. Throws a Node-style error; then nothing was changed either.
  */
 export function publish(staged: Staged, target: string, expect: Fingerprint | undefined): 'done' | 'differs' {
-  if (!isAsExpected(lookAtPlace(target), expect)) return 'differs'
-  return expect === undefined ? publishNew(staged, target) : publishOver(staged, target, expect)
+  if (expect === undefined) return publishNew(staged, target)
+  return isAsExpected(lookAtPlace(target), expect) ? publishOver(staged, target, expect) : 'differs'
 }
 
 /** Renames `staged` to `target`, where nothing may stand. */

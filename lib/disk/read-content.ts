@@ -1,16 +1,16 @@
 // Reads the contents of files: hashed, or whole, and only when nothing touched them meanwhile.
 
 import { createHash, hash } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { constants, readSync } from 'node:fs'
 import type { Digest } from '../model/digest.ts'
 import { samePrint } from '../model/entry.ts'
 import type { Fingerprint } from '../model/entry.ts'
 import { nameOf, parentOf } from '../model/path.ts'
 import type { RelPath } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
-import { printOf } from './fingerprint.ts'
+import { closeFile, openFile, printOfFile } from './native-files.ts'
 import { placeAt } from './safe-dir.ts'
-import type { SafeDirs } from './safe-dir.ts'
+import type { DirsInRow, SafeDirs } from './safe-dir.ts'
 import { isAbsence, problemOf } from './trouble.ts'
 
 /** How much is read at once. Bytes. */
@@ -44,10 +44,13 @@ export function hashFile(dirs: SafeDirs, path: RelPath, expect: Fingerprint, rea
   })
 }
 
-/** Reads the file at `path` whole into memory: for small ones. */
-export function readFile(dirs: SafeDirs, path: RelPath, expect: Fingerprint): Read {
-  return withFile(dirs, path, expect, (fd): Read => {
-    const bytes = new Uint8Array(expect.size)
+/** Reads the file at `path` whole into `bytes`, which are as many as are expected: for small ones. */
+export function readFile(
+  dirs: Pick<DirsInRow, 'open'>,
+  { path, print }: { readonly path: RelPath; readonly print: Fingerprint },
+  bytes: Uint8Array = new Uint8Array(print.size),
+): Read {
+  return withFile(dirs, path, print, (fd): Read => {
     let total = 0
     while (total < bytes.length) {
       const read = readSync(fd, bytes, total, bytes.length - total, null)
@@ -60,7 +63,7 @@ export function readFile(dirs: SafeDirs, path: RelPath, expect: Fingerprint): Re
 
 /** Opens the file at `path` for reading; `changed` unless it is what is expected, before and after `read` ran. */
 export function withFile<T extends { readonly kind: string }>(
-  dirs: SafeDirs,
+  dirs: Pick<DirsInRow, 'open'>,
   path: RelPath,
   expect: Fingerprint,
   read: (fd: number) => T,
@@ -68,13 +71,13 @@ export function withFile<T extends { readonly kind: string }>(
   try {
     const parent = dirs.open(parentOf(path))
     if (parent === undefined || expect.kind !== 'file') return { kind: 'changed' }
-    const fd = openSync(placeAt(parent, nameOf(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const fd = openFile(placeAt(parent, nameOf(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       if (!isAsExpected(fd, expect)) return { kind: 'changed' }
       const found = read(fd)
       return isAsExpected(fd, expect) ? found : { kind: 'changed' }
     } finally {
-      closeSync(fd)
+      closeFile(fd)
     }
   } catch (error) {
     return isAbsence(error) ? { kind: 'changed' } : { kind: 'problem', problem: problemOf(path, error) }
@@ -82,7 +85,7 @@ export function withFile<T extends { readonly kind: string }>(
 }
 
 function isAsExpected(fd: number, expect: Fingerprint): boolean {
-  const now = printOf(fstatSync(fd, { bigint: true }))
+  const now = printOfFile(fd)
   return now !== undefined && samePrint(expect, now)
 }
 

@@ -28,6 +28,33 @@ export function openRoot(place: HostPath): number {
 }
 
 /**
+ * Opens directories for places that follow one another without a pause, as the files of a batch do: the directory that was asked for last is not
+ * walked to again. When it is moved meanwhile, that is as if it had been moved a moment later. Nobody else may ask `dirs` in between.
+ */
+export class DirsInRow {
+  readonly #dirs: SafeDirs
+  #last: DirPath | undefined
+  #fd: number | undefined
+
+  constructor(dirs: SafeDirs) {
+    this.#dirs = dirs
+  }
+
+  /** As `SafeDirs.open`. */
+  open(dir: DirPath): number | undefined {
+    if (this.#fd !== undefined && this.#last === dir) return this.#fd
+    this.#fd = this.#dirs.open(dir)
+    this.#last = dir
+    return this.#fd
+  }
+
+  /** The next is walked to, whatever it is. */
+  forget(): void {
+    this.#fd = undefined
+  }
+}
+
+/**
  * The directories of one folder, opened as they are asked for. The root may be reached through links, nothing below it is. A descriptor
  * that is used again is known to be still the directory of that name: one that was moved, removed or replaced is opened anew.
  */

@@ -18,7 +18,7 @@ import type { FileEntry, Fingerprint } from '../model/entry.ts'
 import { nameOf, parentOf } from '../model/path.ts'
 import type { RelPath } from '../model/path.ts'
 import type { Body } from '../model/write-step.ts'
-import { printOf } from './fingerprint.ts'
+import { closeFile, openFile, printOfFile } from './native-files.ts'
 import { setFdTimesNs } from './native.ts'
 import type { Staged } from './publish.ts'
 import { placeAt } from './safe-dir.ts'
@@ -123,28 +123,28 @@ function hashing(source: number, onBlock: (bytes: Uint8Array, offset: number) =>
 
 /** Gives the whole file its size, mode and mtime. */
 function seal(fd: number, place: string, { entry, isSynced }: StageOrder): Staging {
-  if (fstatSync(fd).size !== entry.size) ftruncateSync(fd, entry.size) // it ends in a hole
+  if (printOfFile(fd)?.size !== entry.size) ftruncateSync(fd, entry.size) // it ends in a hole
   fchmodSync(fd, entry.mode & 0o777)
   setFdTimesNs(fd, entry.mtimeNs)
   if (isSynced) fsyncSync(fd)
-  const print = printOf(fstatSync(fd, { bigint: true }))
+  const print = printOfFile(fd)
   return print === undefined ? 'damaged' : { place, print }
 }
 
 /** Makes the file `place` and fills it; it is removed again unless it gets whole. */
 function making(place: string, fill: (fd: number) => Staging): Staging {
-  const fd = openSync(place, CREATE, 0o600)
+  const fd = openFile(place, CREATE, 0o600)
   let staged: Staging = 'damaged'
   try {
     staged = fill(fd)
     return staged
   } finally {
-    closeSync(fd)
+    closeFile(fd)
     if (typeof staged === 'string') rmSync(place, { force: true })
   }
 }
 
 function isStill(fd: number, expect: Fingerprint): boolean {
-  const now = printOf(fstatSync(fd, { bigint: true }))
+  const now = printOfFile(fd)
   return now !== undefined && samePrint(expect, now)
 }

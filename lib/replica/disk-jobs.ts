@@ -10,7 +10,7 @@ import { recipeOfFile } from '../disk/hash-large.ts'
 import { giveWay } from '../disk/low-priority.ts'
 import { readFile } from '../disk/read-content.ts'
 import { PlainStat } from '../disk/plain-stat.ts'
-import { SafeDirs } from '../disk/safe-dir.ts'
+import { DirsInRow, SafeDirs } from '../disk/safe-dir.ts'
 import { lookAt, scanDir } from '../disk/scan.ts'
 import { digestOfFile, takeStaged, type TakeStaged } from '../disk/take-staged.ts'
 import { untouchedIn } from '../disk/untouched.ts'
@@ -166,14 +166,13 @@ export function look(hands: Hands, { at, paths }: DiskJobs['look']['input']): Lo
 
 /** Reads small files into one buffer of their own. */
 export function read(hands: Hands, { at, files }: DiskJobs['read']['input']): DiskJobs['read']['output'] {
-  const dirs = hands.dirs(at.root)
+  const dirs = new DirsInRow(hands.dirs(at.root))
   const bytes = new Uint8Array(files.reduce((sum, file) => sum + file.print.size, 0))
   let offset = 0
   const results = files.map((file): ReadResult => {
-    const result = readFile(dirs, file.path, file.print)
+    const { size } = file.print
+    const result = readFile(dirs, file, bytes.subarray(offset, offset + size))
     if (result.kind !== 'read') return result
-    const size = result.bytes.length
-    bytes.set(result.bytes, offset)
     offset += size
     return { kind: 'read', sha256: result.sha256, offset: offset - size, size }
   })

@@ -3,7 +3,8 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { discardStaged, lookAtPlace, publish, publishNew, publishOver, takeOut } from '../../lib/disk/publish.ts'
+import { lookAtPlace } from '../../lib/disk/native-files.ts'
+import { discardStaged, publish, publishNew, publishOver, takeOut } from '../../lib/disk/publish.ts'
 import { printAt } from './a-folder.ts'
 
 /** A directory with a staged file `new` and whatever else. */

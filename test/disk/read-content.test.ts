@@ -11,7 +11,7 @@ t.test('a content is hashed and read as it is, whatever its size', async (t) => 
     const bytes = Buffer.alloc(size, 'abc')
     writeFileSync(at('f'), bytes)
     t.same(hashFile(dirs, rel('f'), print('f')), { kind: 'read', sha256: sha256(bytes) })
-    const read = readFile(dirs, rel('f'), print('f'))
+    const read = readFile(dirs, { path: rel('f'), print: print('f') })
     t.match(read, { kind: 'read', sha256: sha256(bytes) })
     t.ok(read.kind === 'read' && Buffer.compare(read.bytes, bytes) === 0)
   }
@@ -41,7 +41,7 @@ t.test('a file that is not as expected is changed', async (t) => {
   ]) {
     arrange()
     t.same(hashFile(dirs, rel('f'), before), { kind: 'changed' })
-    t.same(readFile(dirs, rel('f'), before), { kind: 'changed' })
+    t.same(readFile(dirs, { path: rel('f'), print: before }), { kind: 'changed' })
   }
 })
 
@@ -94,7 +94,7 @@ t.test('a file that may not be read is a problem, never an empty file', async (t
     chmodSync(root + '/f', 0)
     const print = printOf(lstatSync(root + '/f', { bigint: true }))
     const dirs = new SafeDirs(root)
-    const found = [hashFile(dirs, 'f', print), readFile(dirs, 'f', print)]
+    const found = [hashFile(dirs, 'f', print), readFile(dirs, { path: 'f', print })]
     rmSync(root, { recursive: true })
     console.log(JSON.stringify(found))
   `)

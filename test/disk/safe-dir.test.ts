@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { SafeDirs } from '../../lib/disk/safe-dir.ts'
+import { DirsInRow, SafeDirs } from '../../lib/disk/safe-dir.ts'
 import { ROOT, hostPath } from '../../lib/model/path.ts'
 import { aFolder, asNobody, isRoot, rel } from './a-folder.ts'
 
@@ -47,6 +47,21 @@ t.test('a directory that was moved, replaced or removed is not written to under 
   t.same(namesAt(dirs.open(rel('a/b'))), [])
   rmdirSync(at('a/b'))
   t.equal(dirs.open(rel('a/b')), undefined)
+})
+
+t.test('in a row a directory is walked to once, until another is asked for or it is to be forgotten', async (t) => {
+  const { dirs, at } = aFolder(t)
+  mkdirSync(at('a'))
+  mkdirSync(at('b'))
+  const row = new DirsInRow(dirs)
+  const first = row.open(rel('a'))
+  renameSync(at('a'), at('moved'))
+  t.equal(row.open(rel('a')), first, 'as if it were moved a moment later')
+  row.forget()
+  t.equal(row.open(rel('a')), undefined)
+  t.ok(row.open(rel('b')) !== undefined)
+  mkdirSync(at('a'))
+  t.ok(row.open(rel('a')) !== undefined)
 })
 
 t.test('a root that is swapped for another is opened anew, one that is gone is not there', async (t) => {
