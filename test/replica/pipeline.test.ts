@@ -72,7 +72,7 @@ t.test('large packs go one after the other, each committed while the next is on 
     // The link is not idle: the next pack does not wait for the commit of this one.
     if (count.proposed++ === 0) await bench.until('the next is on its way', () => count.begun > 1)
   }
-  for (let at = 0; at < 2500; at++) bench.write(`f${String(at)}`, `${String(at)} `.repeat(30))
+  for (let at = 0; at < 2500; at++) bench.write(`f${String(at)}`, `${String(at)} `.repeat(60)) // the last pack is large too
   await bench.start(hub)
   t.equal(Object.keys(hub.live()).length, 2500)
   t.equal(count.most, 1)
