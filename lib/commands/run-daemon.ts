@@ -2,7 +2,7 @@
 
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Clock } from '../daemon/clock.ts'
-import { shareArenas } from '../daemon/free-memory.ts'
+import { keepFreeRoom, shareArenas } from '../daemon/free-memory.ts'
 import type { Log } from '../daemon/log.ts'
 import { openMessageLog } from '../daemon/message-log.ts'
 import { notifySystemd } from '../daemon/notify-systemd.ts'
@@ -46,6 +46,7 @@ export async function runDaemon(node: NodeConfig, options: RunOptions, signal: A
     })
   }
   await shareArenas()
+  await keepFreeRoom()
   using messageLog = openMessageLog(node.log.messagesFile, { clock })
   await using lanes = new DiskLanes()
   const parts = { node, lanes, clock, log, messageLog }

@@ -32,6 +32,32 @@ export async function shareArenas(): Promise<boolean> {
   return (await callLibc('mallopt', ['int', 'int'], [M_ARENA_MAX, ARENAS])) === 1
 }
 
+const M_TRIM_THRESHOLD = -1
+const M_TOP_PAD = -2
+const M_MMAP_THRESHOLD = -3
+const MIB = 1024 * 1024
+/** So much free room at the end of a pool is kept, and so much is taken at once. Bytes. */
+const KEPT = 32 * MIB
+const TAKEN = 4 * MIB
+/** The most that the C library allows: what is larger gets pages of its own, which go back at once. Bytes. */
+const OWN_PAGES = 32 * MIB
+
+/**
+ * Has the C library keep free room until `trimFreeRoom` (mallopt(3)). By itself it gives back each buffer of a transfer, and the system clears
+ * the same pages again for the next one. `false` where it cannot (musl).
+ */
+export async function keepFreeRoom(): Promise<boolean> {
+  const options = [
+    [M_MMAP_THRESHOLD, OWN_PAGES],
+    [M_TRIM_THRESHOLD, KEPT],
+    [M_TOP_PAD, TAKEN],
+  ] as const
+  for (const option of options) {
+    if ((await callLibc('mallopt', ['int', 'int'], option)) !== 1) return false
+  }
+  return true
+}
+
 /** What the C library's `name` returns, an int; `undefined` when it has no such function. */
 async function callLibc(
   name: string,
