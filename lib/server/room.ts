@@ -12,11 +12,13 @@ export interface Space {
 /** The floor: the smaller of the two. */
 const FLOOR_BYTES = 64 * 1024 * 1024
 const FLOOR_SHARE = 0.01
-/** A write has at most 255 KiB: below the floor some MiB may still come. */
+/** Below the floor so many writes may still come, each of so much. Bytes. */
 const WRITES_A_LOOK = 16
+const WRITE_BYTES = 255 * 1024
 
 export class Room {
   readonly #measure: () => Space
+  /** Writes until the next look. */
   #writes = 0
 
   /** `measure` looks at the disk. */
@@ -41,9 +43,9 @@ export class Room {
         const file = watch.opened(opened)
         return {
           ...file,
-          began: (position) => {
-            this.#demandForWrite()
-            file.began(position)
+          began: (position, bytes) => {
+            this.#demandForWrite(bytes)
+            file.began(position, bytes)
           },
         }
       },
@@ -53,11 +55,17 @@ export class Room {
     }
   }
 
-  #demandForWrite(): void {
-    if (this.#writes++ % WRITES_A_LOOK !== 0) return
+  #demandForWrite(bytes: number): void {
+    const writes = Math.ceil(bytes / WRITE_BYTES)
+    if (this.#writes > 0) {
+      this.#writes -= writes
+      return
+    }
     const { left, floor } = this.#look()
-    if (left >= floor) return
-    this.#writes = 0
+    if (left >= floor) {
+      this.#writes = WRITES_A_LOOK - writes
+      return
+    }
     throw Object.assign(new Error('Too little is left on the disk'), { code: 'ENOSPC' })
   }
 

@@ -38,7 +38,7 @@ function staging(t: Test) {
 }
 
 function write(watch: WriteWatch, from: number, end: number): void {
-  watch.began(from)
+  watch.began(from, end - from)
   watch.ended(end)
 }
 
@@ -63,7 +63,7 @@ t.test('what was written below its end, with a gap, by half, at once, or cut can
       write(watch, 30, 40)
     },
     (watch) => {
-      watch.began(20)
+      watch.began(20, 10)
       watch.ended(undefined)
     },
     (watch) => {
@@ -71,8 +71,8 @@ t.test('what was written below its end, with a gap, by half, at once, or cut can
     },
     (watch, open) => {
       const other = open()
-      watch.began(20)
-      other.began(20)
+      watch.began(20, 10)
+      other.began(20, 10)
       watch.ended(25)
       other.ended(25)
     },
@@ -127,7 +127,7 @@ t.test('who takes a file waits for what is being written, by whatever name it be
   ] as const) {
     const { dir, uploads, open, take } = staging(t)
     const watch = open(name)
-    watch.began(0)
+    watch.began(0, 10)
     if (later !== name) {
       uploads.forget(`${dir}/ann/${name}`)
       renameSync(`${dir}/ann/${name}`, `${dir}/ann/${later}`)
@@ -148,7 +148,7 @@ t.test('a file that was given back is waited for again, and never trusted again'
   write(watch, 0, 20)
   t.ok(await take(LARGE))
   renameSync(`${dir}/taken`, `${dir}/ann/${LARGE}`)
-  watch.began(20)
+  watch.began(20, 10)
   let isTaken = false
   const taking = take(LARGE).then((followed) => {
     isTaken = true

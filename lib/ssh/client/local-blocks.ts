@@ -1,6 +1,6 @@
 // A local file as the parts of an upload: reads ahead in larger blocks, hands out parts, uses its buffers again.
 
-import { read, write } from 'node:fs'
+import { read } from 'node:fs'
 import { SyncError } from '../../errors.ts'
 import { BufferPool } from './flight.ts'
 
@@ -105,17 +105,5 @@ async function readFully(fd: number, target: Buffer, offset: number): Promise<vo
       throw new SyncError(message, { code: 'LOCAL_CHANGED', retry: 'now' })
     }
     filled += got
-  }
-}
-
-/** Writes all of `bytes` at `offset`. */
-export async function writeFully(fd: number, bytes: Buffer, offset: number): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += await new Promise<number>((resolve, reject) => {
-      write(fd, bytes, written, bytes.length - written, offset + written, (error, count) => {
-        if (error) reject(error)
-        else resolve(count)
-      })
-    })
   }
 }

@@ -3,8 +3,9 @@
 import ssh2 from 'ssh2'
 import type { SFTPWrapper } from 'ssh2'
 import { systemClock, type Clock } from '../../daemon/clock.ts'
+import { PieceQueue, writePieces } from '../piece-queue.ts'
 import { BufferPool, Flight, WholeMark } from './flight.ts'
-import { LocalBlocks, writeFully } from './local-blocks.ts'
+import { LocalBlocks } from './local-blocks.ts'
 import { ChannelWatch, isNoSuchFile, toSftpError, type Handle, type SftpCalls } from './sftp-calls.ts'
 
 /** Waits until `bytes` more may pass. Rejects with the signal's reason. */
@@ -209,11 +210,12 @@ export class SftpChannel implements AsyncDisposable {
         const flight = new Flight(IN_FLIGHT)
         const mark = new WholeMark(from)
         const pool = new BufferPool(READ_BYTES)
+        const writes = new PieceQueue((pieces, offset) => writePieces(fd, pieces, offset))
         const fetch = async (offset: number, length: number) => {
           const buffer = pool.take()
           const bytes = buffer.subarray(0, length)
           await calls.read(handle, bytes, offset)
-          await writeFully(fd, bytes, offset)
+          await writes.add(bytes, offset)
           pool.give(buffer)
           mark.add(offset, length)
           onProgress?.(mark.end)

@@ -1,14 +1,8 @@
 // Open files of the jail: regular files only, never through a symbolic link, small pieces at once and large ones off the event loop.
 
 import * as fs from 'node:fs'
-import {
-  SftpError,
-  type Attrs,
-  type Awaitable,
-  type OpenForWriting,
-  type ReadHandle,
-  type WriteHandle,
-} from './sftp-tree.ts'
+import { PieceQueue, readPieces, writePieces } from '../piece-queue.ts'
+import { SftpError, type Attrs, type OpenForWriting, type ReadHandle, type WriteHandle } from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
 
 /** From this size on a read or write leaves the event loop: below, the way there and back costs more than the copy. Bytes. */
@@ -28,7 +22,8 @@ export type DemandAccess = () => void
 
 /** One open file that is written to. Every `began` is ended by `ended`. */
 export interface WriteWatch {
-  began(position: number): void
+  /** So many bytes are written from `position` on. */
+  began(position: number, bytes: number): void
   /** `end`: where the write ended; `undefined` when it failed. */
   ended(end: number | undefined): void
   /** The file was cut or stretched. */
@@ -57,13 +52,14 @@ export interface StagingWatch {
 export function openForReading(place: string, demandAccess: DemandAccess, end = Infinity): ReadHandle {
   const fd = openRegular(place, fs.constants.O_RDONLY)
   const { size } = fs.fstatSync(fd)
+  const queue = new PieceQueue((pieces, position) => readPieces(fd, pieces, position))
   return {
     size: Math.min(size, end),
     read: (target, position, length) => {
       demandAccess()
       return length < ASYNC_FROM
         ? fs.readSync(fd, target, 0, length, position)
-        : readLarge(fd, target, position, length)
+        : queue.add(target.subarray(0, length), position)
     },
     stat: () => attrsOf(fs.fstatSync(fd)),
     close: () => {
@@ -90,10 +86,15 @@ export function openForWriting(
     const now = fs.lstatSync(place, EXACT)
     if (now.ino !== ino || now.dev !== dev) throw new SftpError(STATUS.noSuchFile, 'No such file')
   }
+  const queue = new PieceQueue(async (pieces, position) => {
+    demand()
+    return await writeLater(fd, pieces, { position, watched })
+  })
   return {
     write: (bytes, position) => {
+      if (bytes.length >= ASYNC_FROM || !queue.isIdle) return queue.add(bytes, position).then(nothing)
       demand()
-      return write(fd, bytes, { position, watched })
+      return writeNow(fd, bytes, { position, watched })
     },
     truncate: (size) => {
       demand()
@@ -127,62 +128,44 @@ function openRegular(place: string, flags: number): number {
   throw new SftpError(STATUS.permissionDenied, 'Not a regular file')
 }
 
-function readLarge(fd: number, target: Buffer, position: number, length: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.read(fd, target, 0, length, position, (cause, count) => {
-      if (cause === null) resolve(count)
-      else reject(cause)
-    })
-  })
-}
-
-/** At once, or off the event loop when there is much of it. */
-function write(
+/** Small pieces, at once. */
+function writeNow(
   fd: number,
   bytes: Buffer,
   { position, watched }: { readonly position: number; readonly watched: WriteWatch | undefined },
-): Awaitable<void> {
-  watched?.began(position)
-  if (bytes.length >= ASYNC_FROM) {
-    const written = writeLarge(fd, bytes, position)
-    return watched === undefined ? written : told(written, watched, position + bytes.length)
-  }
+): void {
+  watched?.began(position, bytes.length)
   let end: number | undefined
   try {
-    writeSmall(fd, bytes, position)
+    writeAll(fd, bytes, position)
     end = position + bytes.length
   } finally {
     watched?.ended(end)
   }
 }
 
-async function told(written: Promise<void>, watched: WriteWatch, end: number): Promise<void> {
-  try {
-    await written
-  } catch (error) {
-    watched.ended(undefined)
-    throw error
-  }
-  watched.ended(end)
-}
-
-function writeSmall(fd: number, bytes: Buffer, position: number): void {
+function writeAll(fd: number, bytes: Buffer, position: number): void {
   for (let done = 0; done < bytes.length;) {
     done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
   }
 }
 
-function writeLarge(fd: number, bytes: Buffer, position: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const go = (from: number) => {
-      fs.write(fd, bytes, from, bytes.length - from, position + from, (cause, count) => {
-        if (cause !== null) reject(cause)
-        else if (from + count < bytes.length) go(from + count)
-        else resolve()
-      })
-    }
-    go(0)
-  })
+/** Larger ones, off the event loop. */
+async function writeLater(
+  fd: number,
+  pieces: readonly Buffer[],
+  { position, watched }: { readonly position: number; readonly watched: WriteWatch | undefined },
+): Promise<number> {
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
+  watched?.began(position, bytes)
+  let end: number | undefined
+  try {
+    const count = await writePieces(fd, pieces, position)
+    if (count === bytes) end = position + bytes
+    return count
+  } finally {
+    watched?.ended(end)
+  }
 }
 
 function syncFile(fd: number): Promise<void> {
@@ -192,4 +175,8 @@ function syncFile(fd: number): Promise<void> {
       else reject(cause)
     })
   })
+}
+
+function nothing(): void {
+  // All was written, or it would have failed.
 }

@@ -31,7 +31,7 @@ interface Listed {
 
 type Handle =
   | { readonly kind: 'read'; readonly file: ReadHandle }
-  | { readonly kind: 'write'; readonly file: WriteHandle; last: Promise<unknown> | undefined }
+  | { readonly kind: 'write'; readonly file: WriteHandle }
   | { readonly kind: 'dir'; readonly entries: readonly Listed[]; next: number }
 
 /** Entries in one reply to READDIR. */
@@ -138,18 +138,7 @@ export class SftpRequests {
     const position = request.fields.uint64()
     const bytes = request.fields.bytes()
     if (handle.kind !== 'write') throw new SftpError(STATUS.permissionDenied, 'Not open for writing')
-    // One after the other: a later write to the same bytes must win.
-    const written =
-      handle.last === undefined
-        ? handle.file.write(bytes, position)
-        : handle.last.then(() => handle.file.write(bytes, position))
-    if (written instanceof Promise) {
-      const settled: Promise<unknown> = written.then(nothing, nothing).then(() => {
-        if (handle.last === settled) handle.last = undefined
-      })
-      handle.last = settled
-    }
-    return this.#ok(request, written)
+    return this.#ok(request, handle.file.write(bytes, position))
   }
 
   #open({ id, fields }: Request): void | Promise<void> {
@@ -168,7 +157,7 @@ export class SftpRequests {
       exclusive: has(OPEN_FLAG.exclusive),
       truncate: has(OPEN_FLAG.truncate),
     }
-    return then(this.#tree.openWrite(names, how), (file) => this.#reply(id, { kind: 'write', file, last: undefined }))
+    return then(this.#tree.openWrite(names, how), (file) => this.#reply(id, { kind: 'write', file }))
   }
 
   #opendir(request: Request): void | Promise<void> {
@@ -363,5 +352,5 @@ function longName(name: string, { kind, size, mode, mtime }: Attrs): string {
 }
 
 function nothing(): void {
-  // A failed write is answered where it was asked for; whoever waits for it only wants it to be over.
+  // There is nothing more to do.
 }

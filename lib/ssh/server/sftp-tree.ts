@@ -22,7 +22,7 @@ export interface ReadHandle {
 }
 
 export interface WriteHandle {
-  /** Writes all of `bytes` at `position` of the file. `bytes` stay untouched until then. */
+  /** Writes all of `bytes` at `position` of the file. `bytes` stay untouched until then. Calls may overlap: to the same bytes the later one wins. */
   write(bytes: Buffer, position: number): Awaitable<void>
   truncate(size: number): Awaitable<void>
   sync(): Awaitable<void>

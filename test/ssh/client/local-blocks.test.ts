@@ -1,7 +1,7 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { LocalBlocks, writeFully, type LocalPart } from '../../../lib/ssh/client/local-blocks.ts'
+import { LocalBlocks, type LocalPart } from '../../../lib/ssh/client/local-blocks.ts'
 import { pattern } from './support.ts'
 
 t.test('the parts of a file are its bytes, in order, whatever the sizes', async (t) => {
@@ -53,16 +53,6 @@ t.test('a file that ends early or cannot be read is an error, also when nobody w
   await t.rejects(blocks.next(), { code: 'LOCAL_CHANGED', message: /it ends at 45/ })
   const unread = new LocalBlocks(9999, { from: 0, size: 80, partBytes: 10 })
   await unread[Symbol.asyncDispose]()
-})
-
-t.test('bytes are written where they belong', async (t) => {
-  const file = join(t.testdir({}), 'file')
-  const fd = openSync(file, 'w')
-  await writeFully(fd, Buffer.from('world'), 6)
-  await writeFully(fd, Buffer.from('hello '), 0)
-  closeSync(fd)
-  t.equal(readFileSync(file, 'utf8'), 'hello world')
-  await t.rejects(writeFully(fd, Buffer.from('x'), 0), { code: 'EBADF' })
 })
 
 function open(t: Test, bytes: Buffer): number {
