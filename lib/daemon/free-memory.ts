@@ -37,10 +37,10 @@ const M_TOP_PAD = -2
 const M_MMAP_THRESHOLD = -3
 const MIB = 1024 * 1024
 /** So much free room at the end of a pool is kept, and so much is taken at once. Bytes. */
-const KEPT = 32 * MIB
+const KEPT = 16 * MIB
 const TAKEN = 4 * MIB
-/** The most that the C library allows: what is larger gets pages of its own, which go back at once. Bytes. */
-const OWN_PAGES = 32 * MIB
+/** What is as large gets pages of its own, which go back at once; the buffers of a stream are smaller. Bytes. */
+const OWN_PAGES = MIB
 
 /**
  * Has the C library keep free room until `trimFreeRoom` (mallopt(3)). By itself it gives back each buffer of a transfer, and the system clears

@@ -288,6 +288,21 @@ t.test('a handle kept open does not reach a file that was taken out of staging',
   await writer.close()
 })
 
+t.test('what waits to be written does not reach a file that was taken out of staging meanwhile', async (t) => {
+  const { tree, own } = setUp(t)
+  const writer = await tree.openWrite(at('/docs/staging/ann/mine'), OLD)
+  const large = 64 * 1024
+  const begun = statusWhen(() => writer.write(Buffer.alloc(large, 'a'), 0))
+  const waiting = [1, 2].map((at) => statusWhen(() => writer.write(Buffer.alloc(large, 'evil'), at * large)))
+  const small = statusWhen(() => writer.write(Buffer.from('evil'), 0))
+  renameSync(`${own}/staging/ann/mine`, `${own}/objects/ab/taken`)
+  t.equal(await begun, STATUS.ok, 'what was begun before is done')
+  t.same(await Promise.all(waiting), [STATUS.noSuchFile, STATUS.noSuchFile])
+  t.equal(await small, STATUS.noSuchFile)
+  t.ok(readFileSync(`${own}/objects/ab/taken`).equals(Buffer.alloc(large, 'a')))
+  await writer.close()
+})
+
 t.test('an exclusive file is not opened twice', async (t) => {
   const { tree } = setUp(t)
   t.equal(
