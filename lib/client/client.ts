@@ -226,6 +226,10 @@ export class Client implements AsyncDisposable {
         this.#replicas.get(folder)?.coming(news)
         return {}
       }),
+      coming_patch: implement(toClient.coming_patch, ({ folder, ...news }) => {
+        this.#replicas.get(folder)?.coming(news)
+        return {}
+      }),
       get_public_key: implement(toClient.get_public_key, () => ({ key: ssh.identity.publicKeyText })),
     }
   }

@@ -85,21 +85,22 @@ export function assembleObject(job: AssembleObject, shouldStop: () => boolean = 
   }
 }
 
-/** Stretches that stand in local files are copied; `undefined` source: those bytes are in `place` already. */
+/** Stretches that stand in local files are copied. `literal`: the file of all data, one after the other; `undefined`: it is in `place` already. */
 export interface AssembleLocal {
   readonly place: HostPath
+  readonly literal: HostPath | undefined
   readonly size: number
   readonly sources: readonly { readonly path: RelPath; readonly print: Fingerprint }[]
   readonly ops: readonly PatchOp[]
 }
 
 /**
- * Completes the staged file `place`, which holds the data at its place already and reads as zeros elsewhere. Tells the SHA-256 of the whole;
+ * Completes the staged file `place`, which reads as zeros but for the data that it may hold at its place already. Tells the SHA-256 of the whole;
  * `undefined` when a source is not, or did not stay, what was expected. Throws a Node-style error.
  */
 export function assembleLocal(
   dirs: SafeDirs,
-  { place, size, sources, ops }: AssembleLocal,
+  { place, literal, size, sources, ops }: AssembleLocal,
   shouldStop: () => boolean,
 ): Digest | undefined {
   const opened: number[] = []
@@ -112,15 +113,10 @@ export function assembleLocal(
       if (!isStill(fd, print)) return undefined
       files.push(fd)
     }
+    const data = literal === undefined ? undefined : track(opened, openSync(literal, READ))
     const target = track(opened, openSync(place, WRITE))
     const made = new Maker(target, shouldStop)
-    for (const op of ops) {
-      const file = op.kind === 'copy' ? files[op.source] : undefined
-      if (op.kind === 'zero') made.zeros(op.length)
-      else if (op.kind === 'data') made.keep(op.length)
-      else if (file !== undefined) made.copy(file, op.offset, op.length)
-      if (made.isShort) return undefined
-    }
+    if (!makeLocal(made, ops, { files, data })) return undefined
     ftruncateSync(target, size)
     for (const [index, { print }] of sources.entries()) if (!isStill(files[index] ?? -1, print)) return undefined
     return made.digest()
@@ -130,6 +126,26 @@ export function assembleLocal(
   } finally {
     for (const fd of opened) closeSync(fd)
   }
+}
+
+/** Does the steps; `false` when a stretch ended early, or the work is no longer wanted. */
+function makeLocal(
+  made: Maker,
+  ops: readonly PatchOp[],
+  { files, data }: { readonly files: readonly number[]; readonly data: number | undefined },
+): boolean {
+  let dataAt = 0
+  for (const op of ops) {
+    const file = op.kind === 'copy' ? files[op.source] : undefined
+    if (op.kind === 'zero') made.zeros(op.length)
+    else if (op.kind === 'data' && data === undefined) made.keep(op.length)
+    else if (op.kind === 'data' && data !== undefined) {
+      made.copy(data, dataAt, op.length)
+      dataAt += op.length
+    } else if (op.kind === 'copy' && file !== undefined) made.copy(file, op.offset, op.length)
+    if (made.isShort) return false
+  }
+  return true
 }
 
 /**

@@ -28,34 +28,42 @@ const ZERO_PAGE = Buffer.alloc(PAGE)
 /** So many stretches of zeros are noted at most; the rest counts as data. */
 const ZERO_RUNS = 2000
 
+/** `sha256`: of the whole; `undefined` when someone else hashes it. */
 export type LargeHashed =
   | {
       readonly kind: 'read'
-      readonly sha256: Digest
+      readonly sha256: Digest | undefined
       readonly zeros: readonly Run[]
       readonly recipe: Recipe | undefined
     }
   | Unread
 
-/** Hashes the file. `like`: what it may be made from; with it, even when that is an empty list, the recipe is made too. */
+/**
+ * Reads the file, and hashes it unless someone else does. `like`: what it may be made from; with it, even when that is an empty list, the recipe is made
+ * too.
+ */
 export function hashLarge(
   dirs: SafeDirs,
   file: { readonly path: RelPath; readonly print: Fingerprint },
-  how: { readonly like: readonly Recipe[] | undefined; readonly shouldStop: () => boolean },
+  how: {
+    readonly like: readonly Recipe[] | undefined
+    readonly isHashed?: boolean
+    readonly shouldStop: () => boolean
+  },
 ): LargeHashed {
   return withFile(dirs, file.path, file.print, (fd): LargeHashed => {
-    const sha256 = createHash('sha256')
+    const sha256 = how.isHashed === true ? undefined : createHash('sha256')
     const zeros = new ZeroRuns()
     const chunks = how.like === undefined ? undefined : new Chunks(how.like)
     const { size } = file.print
     const onBytes = (fresh: Buffer, offset: number): void => {
-      sha256.update(fresh)
+      sha256?.update(fresh)
       zeros.look(fresh, offset)
     }
     if (!readThrough(fd, { size, chunks, onBytes, shouldStop: how.shouldStop })) return { kind: 'changed' }
     return {
       kind: 'read',
-      sha256: sha256.digest('hex') as Digest,
+      sha256: sha256?.digest('hex') as Digest | undefined,
       zeros: zeros.found,
       recipe: chunks?.recipe(),
     }

@@ -8,8 +8,8 @@ import { compileIgnore, type Ignored } from '../disk/ignore.ts'
 import { assembleLocal, assembleObject, extractLiterals, type AssembleObject } from '../disk/assemble.ts'
 import { recipeOfFile } from '../disk/hash-large.ts'
 import { giveWay } from '../disk/low-priority.ts'
-import { readFile } from '../disk/read-content.ts'
 import { PlainStat } from '../disk/plain-stat.ts'
+import { hashFile, readFile, type Hashed } from '../disk/read-content.ts'
 import { DirsInRow, SafeDirs } from '../disk/safe-dir.ts'
 import { lookAt, scanDir } from '../disk/scan.ts'
 import { digestOfFile, takeStaged, type TakeStaged } from '../disk/take-staged.ts'
@@ -21,8 +21,8 @@ import type { Problem } from '../model/problem.ts'
 import type { Change } from '../model/snapshot.ts'
 import type { WriteResult, WriteStep } from '../model/write-step.ts'
 import { Base } from '../store/base.ts'
-import { hashForPush } from './hash-job.ts'
-import type { Assembly, HashResult, Look, ReadResult, RecipeResult, ScanPart, ToHash, ToRead } from './ports.ts'
+import { hashForPush, type LookedThrough } from './hash-job.ts'
+import type { Assembly, Look, ReadResult, RecipeResult, ScanPart, ToHash, ToRead } from './ports.ts'
 
 /** Where a folder and its base are. */
 export interface Place {
@@ -39,7 +39,8 @@ export interface DiskJobs {
   }
   look: { input: { at: Place; paths: readonly RelPath[] }; output: Look[] }
   read: { input: { at: Place; files: readonly ToRead[] }; output: { bytes: Uint8Array; results: ReadResult[] } }
-  hash: { input: { at: Place; file: ToHash }; output: HashResult }
+  hash: { input: { at: Place; file: ToHash; isHashed: boolean }; output: LookedThrough }
+  digest: { input: { at: Place; file: ToRead }; output: Hashed }
   recipe: { input: { at: Place; file: ToRead }; output: RecipeResult }
   extract: { input: { at: Place; file: ToRead; ops: readonly PatchOp[]; place: HostPath }; output: boolean }
   assemble: { input: { at: Place; assembly: Assembly }; output: Digest | undefined }
@@ -179,8 +180,17 @@ export function read(hands: Hands, { at, files }: DiskJobs['read']['input']): Di
   return { bytes, results }
 }
 
-export function hash(hands: Hands, { at, file }: DiskJobs['hash']['input'], isCancelled: () => boolean): HashResult {
-  return hashForPush({ dirs: hands.dirs(at.root), baseFile: at.baseFile }, file, isCancelled)
+/** `isHashed`: someone else hashes the file meanwhile. */
+export function hash(
+  hands: Hands,
+  { at, file, isHashed }: DiskJobs['hash']['input'],
+  shouldStop: () => boolean,
+): LookedThrough {
+  return hashForPush({ dirs: hands.dirs(at.root), baseFile: at.baseFile }, file, { isHashed, shouldStop })
+}
+
+export function digest(hands: Hands, { at, file }: DiskJobs['digest']['input'], shouldStop: () => boolean): Hashed {
+  return hashFile(hands.dirs(at.root), file.path, file.print, { shouldStop })
 }
 
 /** Makes a file's recipe. Its thread is for such work alone: from now on it gives way to others. */

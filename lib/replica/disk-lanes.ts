@@ -8,18 +8,26 @@ import type { HostPath } from '../model/path.ts'
 import type { WriteStep } from '../model/write-step.ts'
 import type { DiskJobs, Place } from './disk-jobs.ts'
 import { Following, type FollowLane } from './following.ts'
-import type { Disk, Followed } from './ports.ts'
+import type { Disk, Followed, HashResult, ToHash } from './ports.ts'
 
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './disk-worker.ts' : './disk-worker.js', import.meta.url)
 
 /** A worker's garbage is collected early: a scan makes much of it, and it would count as the program's memory. MiB. */
 const YOUNG = { maxYoungGenerationSizeMb: 4 }
 
-/** Three worker threads shared by all folders of a process; the third, for what nobody waits for, runs only now and then. */
+/** From this size on an edited file is hashed in one thread while another finds what is new in it: what is smaller is done before a thread has begun. Bytes. */
+const HASHED_BESIDE = 128 * 1024 * 1024
+
+/**
+ * Worker threads shared by all folders of a process: two stay, the third, for what nobody waits for, and the fourth, which helps with a large file, run only
+ * now and then.
+ */
 export class DiskLanes implements AsyncDisposable {
   readonly #quick = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-quick', idleMs: 300_000, resourceLimits: YOUNG })
   readonly #bulk = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-bulk', idleMs: 5_000, resourceLimits: YOUNG })
   readonly #spare = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-spare', idleMs: 2000 })
+
+  readonly #beside = new WorkerLane<DiskJobs>(WORKER, { name: 'disk-beside', idleMs: 2000, resourceLimits: YOUNG })
 
   #followed = 0
 
@@ -34,7 +42,7 @@ export class DiskLanes implements AsyncDisposable {
       },
       look: (paths, signal) => quick.run('look', { at, paths }, {}, signal),
       read: (files, signal) => quick.run('read', { at, files }, {}, signal),
-      hash: (file, signal) => bulk.run('hash', { at, file }, {}, signal),
+      hash: (file, signal) => this.#hash(at, file, signal),
       recipe: (file, signal) => spare.run('recipe', { at, file }, {}, signal),
       extract: (file, { ops, place }, signal) => bulk.run('extract', { at, file, ops, place }, {}, signal),
       assemble: (assembly, signal) => bulk.run('assemble', { at, assembly }, {}, signal),
@@ -69,13 +77,32 @@ export class DiskLanes implements AsyncDisposable {
     return this.#bulk.run('assembleObject', job, {}, signal)
   }
 
+  async #hash(at: Place, file: ToHash, signal: AbortSignal): Promise<HashResult> {
+    const isHashed = file.like !== undefined && file.print.size >= HASHED_BESIDE
+    const stop = new AbortController()
+    const until = AbortSignal.any([signal, stop.signal])
+    try {
+      const [looked, whole] = await Promise.all([
+        this.#bulk.run('hash', { at, file, isHashed }, {}, until),
+        isHashed ? this.#beside.run('digest', { at, file }, {}, until) : undefined,
+      ])
+      if (looked.kind !== 'read') return looked
+      if (whole !== undefined && whole.kind !== 'read') return whole
+      const sha256 = whole?.sha256 ?? looked.sha256
+      if (sha256 === undefined) throw new Error(`Nobody hashed "${file.path}"`)
+      return { ...looked, sha256 }
+    } finally {
+      stop.abort() // one of them failed: the other is not wanted any more
+    }
+  }
+
   /** Has the idle threads give back what they no longer use. */
   async freeMemory(): Promise<void> {
-    await Promise.all([this.#quick, this.#bulk, this.#spare].map((lane) => lane.freeMemory()))
+    await Promise.all([this.#quick, this.#bulk, this.#spare, this.#beside].map((lane) => lane.freeMemory()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#quick, this.#bulk, this.#spare].map((lane) => lane[Symbol.asyncDispose]()))
+    await Promise.all([this.#quick, this.#bulk, this.#spare, this.#beside].map((lane) => lane[Symbol.asyncDispose]()))
   }
 }
 

@@ -5,6 +5,7 @@ import {
   apply,
   assemble,
   assembleAsObject,
+  digest,
   extract,
   hash,
   hashLate,
@@ -35,6 +36,7 @@ serveJobs<DiskJobs>({
     return output
   },
   hash: (input, port) => hash(hands, input, () => port.isCancelled()),
+  digest: (input, port) => digest(hands, input, () => port.isCancelled()),
   recipe: (input, port) => recipe(hands, input, () => port.isCancelled()),
   extract: (input) => extract(hands, input),
   assemble: (input, port) => assemble(hands, input, () => port.isCancelled()),

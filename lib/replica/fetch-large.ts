@@ -25,6 +25,10 @@ export async function fetchLarge(
     StagedFile.reopen(parts.root, name)?.discard()
   }
   const ahead = await what.prefetches.take(content.sha256)
+  if (ahead?.kind === 'made') {
+    onBytes(content.size)
+    return ahead.place
+  }
   if (ahead !== undefined) {
     onBytes(ahead.from)
     const found = await fetchRest(what, { place, ...ahead }, onBytes, signal)

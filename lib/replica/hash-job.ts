@@ -10,6 +10,11 @@ import type { Digest } from '../model/digest.ts'
 import { Base } from '../store/base.ts'
 import type { HashResult, ToHash } from './ports.ts'
 
+/** `sha256`: `undefined` when someone else hashes the file meanwhile. */
+export type LookedThrough =
+  | Exclude<HashResult, { kind: 'read' }>
+  | (Omit<Extract<HashResult, { kind: 'read' }>, 'sha256'> & { readonly sha256: Digest | undefined })
+
 /** A file up to this size gets its recipe at once when there are others it may share something with: that takes a few ms. Bytes. */
 const SMALL = 16 * 1024 * 1024
 
@@ -21,15 +26,15 @@ interface Source {
   readonly recipe: Recipe
 }
 
-/** Hashes the file; its recipe is made on the way only where it is of use, as it takes as long again. */
+/** Hashes the file, unless someone else does; its recipe is made on the way only where it is of use, as it takes as long again. */
 export function hashForPush(
   { dirs, baseFile }: { readonly dirs: SafeDirs; readonly baseFile: string },
   file: ToHash,
-  shouldStop: () => boolean,
-): HashResult {
+  how: { readonly isHashed: boolean; readonly shouldStop: () => boolean },
+): LookedThrough {
   const { size } = file.print
   if (size > PATCH_MAX) {
-    const hashed = hashLarge(dirs, file, { like: undefined, shouldStop })
+    const hashed = hashLarge(dirs, file, { ...how, like: undefined })
     return hashed.kind === 'read'
       ? { kind: 'read', sha256: hashed.sha256, patch: 'it is too large for a patch', recipe: undefined }
       : hashed
@@ -38,7 +43,7 @@ export function hashForPush(
   const sources = likelySources(base, dirs, file)
   const isOfUse = sources.length > 0 || (size <= SMALL && base.hasMarks())
   const like = isOfUse ? sources.map((source) => source.recipe) : undefined
-  const hashed = hashLarge(dirs, file, { like, shouldStop })
+  const hashed = hashLarge(dirs, file, { ...how, like })
   if (hashed.kind !== 'read') return hashed
   const { sha256, zeros, recipe } = hashed
   const patch = recipe === undefined ? zeroPatch(size, zeros) : patchOf(base, recipe, { sources, zeros })

@@ -14,7 +14,7 @@ import type { Hub, OnBytes, PlacedContent, ToRead } from './ports.ts'
 const ASKED = 16
 
 /** A patch whose sources are all local. */
-interface LocalPatch {
+export interface LocalPatch {
   readonly patch: Patch
   readonly sources: readonly ToRead[]
 }
@@ -81,7 +81,7 @@ async function findPatch({ content, hub, parts }: What, signal: AbortSignal): Pr
 }
 
 /** The patch with data in place of what no local file holds. */
-function asLocal(patch: Patch, { base }: ReplicaParts): LocalPatch {
+export function asLocal(patch: Patch, { base }: Pick<ReplicaParts, 'base'>): LocalPatch {
   const files = patch.sources.map((sha256) => base.holding(sha256, 1)[0])
   const ops = patch.ops.map((op): PatchOp =>
     op.kind === 'copy' && files[op.source] === undefined ? { kind: 'data', length: op.length } : op,
@@ -108,7 +108,7 @@ async function patchTogether(
     const { place } = staged
     const ranges = literalRuns(ops)
     if (ranges.length > 0) await hub.depot.readRanges(content, { place, ranges }, onBytes, signal)
-    const found = await parts.disk.assemble({ place, size, sources, ops }, signal)
+    const found = await parts.disk.assemble({ place, literal: undefined, size, sources, ops }, signal)
     isWhole = found === sha256
     if (isWhole) {
       onBytes(size - literalBytes(ops))

@@ -160,9 +160,10 @@ export type RecipeResult =
   | { readonly kind: 'changed' }
   | { readonly kind: 'problem'; readonly problem: Problem }
 
-/** A staged file that holds the data of `ops` at its place; copies are to come from local files. */
+/** A staged file; copies are to come from local files, the data of `ops` from `literal`, or it stands at its place already. */
 export interface Assembly {
   readonly place: HostPath
+  readonly literal: HostPath | undefined
   readonly size: number
   readonly sources: readonly ToRead[]
   readonly ops: readonly PatchOp[]

@@ -1,12 +1,15 @@
 // Cut-through: fetches a large content while its author still sends it. Nothing of it is visible before the whole is committed and verified.
 
+import { rmSync } from 'node:fs'
 import { SyncError } from '../errors.ts'
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import { largeName as nameOf } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
+import type { HostPath } from '../model/path.ts'
 import { Bell } from './bell.ts'
 import { stageLarge } from './stage-large.ts'
 import type { Attached, ReplicaParts } from './folder-state.ts'
+import { makeAhead, type ComingPatch } from './patch-ahead.ts'
 import type { Followed } from './ports.ts'
 
 /** A content that is on its way to the coordinator: `end` bytes of `size` can be read there; 0: it is withdrawn. */
@@ -16,11 +19,10 @@ export interface Coming {
   readonly end: number
 }
 
-/** What was fetched of a content, its first `from` bytes; `followed` is the taker's from now on. */
-export interface Prefetched {
-  readonly from: number
-  readonly followed: Followed
-}
+/** What was fetched of a content is the taker's from now on: its first `from` bytes, which are `followed`; or all of it, `made` by a patch and verified. */
+export type Prefetched =
+  | { readonly kind: 'part'; readonly from: number; readonly followed: Followed }
+  | { readonly kind: 'made'; readonly place: HostPath }
 
 /** So many at once: more would only take the link from each other. */
 const LANES = 2
@@ -32,11 +34,13 @@ const IDLE_MS = 600_000
 interface Fetch {
   readonly coming: { size: number; end: number }
   readonly bell: Bell
+  /** Aborts when the content is withdrawn. */
+  readonly withdrawn: AbortController
   readonly done: Promise<Prefetched | undefined>
   isWanted: boolean
 }
 
-interface Work extends Pick<Fetch, 'coming' | 'bell'> {
+interface Work extends Pick<Fetch, 'coming' | 'bell' | 'withdrawn'> {
   readonly sha256: Digest
   readonly attached: Attached
 }
@@ -59,21 +63,37 @@ export class Prefetches {
 
   /** Hears that a content comes, or that more of it can be read. A hint: it may be ignored. */
   hear({ sha256, size, end }: Coming, attached: Attached): void {
-    if (this.#taken.has(sha256) || this.#own.has(sha256)) return
     const known = this.#fetches.get(sha256)
-    if (known !== undefined) {
+    if (known !== undefined && !this.#taken.has(sha256)) {
       known.coming.end = end
+      if (end === 0) known.withdrawn.abort()
       known.bell.ring()
-      return
     }
-    const { base } = this.#parts
-    if (end === 0 || end > size || this.#fetches.size >= LANES || base.holds(sha256)) return
-    if (attached.hub.depot.isNear) return
-    const coming = { size, end }
-    const bell = new Bell()
-    const done = this.#fetch({ sha256, coming, bell, attached }).finally(() => this.#fetches.delete(sha256))
+    if (known !== undefined || end === 0 || end > size || !this.#isOfUse(sha256, attached)) return
+    this.#begin({ sha256, size, end }, attached, (work) => this.#fetch(work))
+  }
+
+  /** Hears that the coordinator makes a content by a patch: it can be made here meanwhile. A hint: it may be ignored. */
+  hearPatch(news: ComingPatch, attached: Attached): void {
+    const { sha256, size } = news
+    if (this.#fetches.has(sha256) || !this.#isOfUse(sha256, attached)) return
+    this.#begin({ sha256, size, end: size }, attached, (work) => this.#make(work, news))
+  }
+
+  #isOfUse(sha256: Digest, attached: Attached): boolean {
+    if (this.#taken.has(sha256) || this.#own.has(sha256) || attached.hub.depot.isNear) return false
+    return this.#fetches.size < LANES && !this.#parts.base.holds(sha256)
+  }
+
+  #begin(
+    { sha256, size, end }: Coming,
+    attached: Attached,
+    fetch: (work: Work) => Promise<Prefetched | undefined>,
+  ): void {
+    const state = { coming: { size, end }, bell: new Bell(), withdrawn: new AbortController() }
+    const done = fetch({ ...state, sha256, attached }).finally(() => this.#fetches.delete(sha256))
     done.catch(() => undefined) // whoever takes it hears of it
-    this.#fetches.set(sha256, { coming, bell, done, isWanted: false })
+    this.#fetches.set(sha256, { ...state, done, isWanted: false })
   }
 
   /** The content is committed: hands over what was fetched of it. Until it is released it is not fetched ahead, nor thrown away. */
@@ -92,6 +112,7 @@ export class Prefetches {
     const fetch = this.#fetches.get(sha256)
     if (fetch !== undefined) {
       fetch.coming.end = 0
+      fetch.withdrawn.abort()
       fetch.bell.ring()
     }
     return { [Symbol.dispose]: () => void this.#own.delete(sha256) }
@@ -121,7 +142,7 @@ export class Prefetches {
     let isLeft = false
     try {
       from = await this.#readOn(work, followed)
-      return from === undefined ? undefined : { from, followed }
+      return from === undefined ? undefined : { kind: 'part', from, followed }
     } catch (error) {
       // What came may be gone on with by the next link.
       isLeft = attached.signal.aborted || this.#isWanted(sha256)
@@ -132,6 +153,29 @@ export class Prefetches {
     } finally {
       if (from === undefined) followed[Symbol.dispose]()
       if (from === undefined && !isLeft) StagedFile.reopen(root, nameOf(sha256))?.discard()
+    }
+  }
+
+  /** What cannot be made, or is not committed soon, leaves nothing: it is fetched when its head comes, as if there had been no hint. */
+  async #make({ sha256, bell, withdrawn, attached }: Work, news: ComingPatch): Promise<Prefetched | undefined> {
+    const { log, name, clock } = this.#parts
+    await Promise.resolve() // from here on it is known as a fetch
+    const signal = AbortSignal.any([attached.signal, withdrawn.signal])
+    let place: HostPath | undefined
+    let isTaken = false
+    try {
+      place = await makeAhead(news, { hub: attached.hub, parts: this.#parts }, signal)
+      while (place !== undefined && !this.#isWanted(sha256)) {
+        if (!(await bell.wait(signal, (until) => clock.sleep(this.#idleMs, until)))) return undefined
+      }
+      isTaken = place !== undefined
+      return place === undefined ? undefined : { kind: 'made', place }
+    } catch (error) {
+      attached.signal.throwIfAborted()
+      log.debug(`Gave up making ${sha256} ahead: ${String(error)}`, { folder: name })
+      return undefined
+    } finally {
+      if (place !== undefined && !isTaken) rmSync(place, { force: true })
     }
   }
 

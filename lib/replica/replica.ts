@@ -12,6 +12,7 @@ import { Answers } from './answers.ts'
 import { FolderState, type News, type ReplicaParts } from './folder-state.ts'
 import { FullComparison } from './full-comparison.ts'
 import { LocalSide } from './local-side.ts'
+import type { ComingPatch } from './patch-ahead.ts'
 import type { ChangesPage, Hub, StartWatch, Watch } from './ports.ts'
 import type { Coming } from './prefetch.ts'
 import { PullSide } from './pull-side.ts'
@@ -180,11 +181,12 @@ export class Replica implements AsyncDisposable {
   }
 
   /** Hears of a content that is on its way to the coordinator: a hint, to fetch it meanwhile. */
-  coming(news: Coming): void {
-    const { attached, halted, scanned } = this.#state
+  coming(news: Coming | ComingPatch): void {
+    const { attached, halted, scanned, prefetches } = this.#state
     if (attached === undefined || halted !== undefined || !scanned) return
-    const signal = AbortSignal.any([attached.signal, this.#stop.signal])
-    this.#state.prefetches.hear(news, { hub: attached.hub, signal })
+    const link = { hub: attached.hub, signal: AbortSignal.any([attached.signal, this.#stop.signal]) }
+    if ('patch' in news) prefetches.hearPatch(news, link)
+    else prefetches.hear(news, link)
   }
 
   /** The coordinator took over the folder's earlier id. */

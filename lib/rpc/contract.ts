@@ -178,6 +178,14 @@ export const toClient = {
     params: z.strictObject({ folder, sha256: wireDigest, size: z.int().nonnegative(), end: z.int().nonnegative() }),
     result: nothing,
   },
+  /**
+   * A large content is being made by a patch; until it is, its data can be read at `coming/<sha256>`, one after the other. `coming` with 0 withdraws it. A
+   * notification, and only a hint.
+   */
+  coming_patch: {
+    params: z.strictObject({ folder, sha256: wireDigest, size: z.int().nonnegative(), patch: wirePatch }),
+    result: nothing,
+  },
   /** The public key this client logged in with, as a line of authorized_keys. */
   get_public_key: { params: nothing, result: z.strictObject({ key: z.string() }) },
 } as const

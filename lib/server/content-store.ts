@@ -16,6 +16,7 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs'
+import { literalBytes } from '../core/patch.ts'
 import { Refused } from '../errors.ts'
 import { DEFLATED_PREFIX, PACK_BYTES, PACKED_MAX, type ContentPlace, type PatchOp } from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
@@ -54,6 +55,9 @@ export class ContentStore {
 
   /** What is being written into staging. */
   readonly uploads: Uploads
+
+  /** Contents that are being made by a patch: where their data is, one after the other, and how much. */
+  readonly #patched = new Map<Digest, { readonly place: string; readonly end: number }>()
 
   /** How much may still be staged. */
   readonly room: Room
@@ -261,6 +265,7 @@ export class ContentStore {
     signal: AbortSignal,
   ): Promise<boolean> {
     const literal = how.name === undefined ? undefined : hostPath(`${this.#own}/staging/${peer}/${how.name}`)
+    if (literal !== undefined) this.#patched.set(content.sha256, { place: literal, end: literalBytes(how.ops) })
     try {
       return await this.#jobs.assemble(
         {
@@ -274,8 +279,14 @@ export class ContentStore {
         signal,
       )
     } finally {
+      this.#patched.delete(content.sha256)
       if (literal !== undefined) rmSync(literal, { force: true })
     }
+  }
+
+  /** What can be read of a large content that is on its way: its first bytes, or the data of its patch. */
+  growing(sha256: Digest): { readonly place: string; readonly end: number } | undefined {
+    return this.uploads.growing(sha256) ?? this.#patched.get(sha256)
   }
 
   /** Where on this machine the bytes of a content are. */

@@ -11,7 +11,7 @@ import { Refused } from '../errors.ts'
 import type { Digest } from '../model/digest.ts'
 import type { DiskLanes } from '../replica/disk-lanes.ts'
 import { RpcPeer } from '../rpc/peer.ts'
-import { toWireDigest } from '../rpc/wire.ts'
+import { toWireDigest, toWirePatch } from '../rpc/wire.ts'
 import { KeyBook } from '../ssh/authorized-keys.ts'
 import { loadHostKey } from '../ssh/server/host-key.ts'
 import { jail } from '../ssh/server/jail.ts'
@@ -26,7 +26,7 @@ import { maintain } from './maintain.ts'
 import { openFolder, type ServedFolder } from './open-folder.ts'
 import { Roster, type Member } from './roster.ts'
 import type { Growth } from './uploads.ts'
-import { Teller } from './teller.ts'
+import { Teller, type ComingHint, type PatchHint } from './teller.ts'
 import { methodsFor, piecesOf, type Caller, type Hello, type Welcome } from './rpc-methods.ts'
 
 const MAINTAIN_MS = 3_600_000
@@ -155,6 +155,9 @@ export class Coordinator implements AsyncDisposable {
       served.hub.store.uploads.onGrowth = (growth) => {
         this.#tellGrowth(folder, growth)
       }
+      served.hub.onPatch = ({ peer, sha256, size, patch }) => {
+        this.#hint(folder, peer, { sha256: toWireDigest(sha256), size, patch: toWirePatch(patch) })
+      }
     }
     this.#maintain()
     this.#server = await SshServer.open(
@@ -199,7 +202,7 @@ export class Coordinator implements AsyncDisposable {
         ...{ packed, frames },
         folders: () => this.#visible(connection, caller),
         watch: (folder: string) => this.#folders.get(folder)?.hub.store.watch,
-        coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.uploads.growing(sha256),
+        coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.growing(sha256),
         get client() {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))
         },
@@ -339,10 +342,12 @@ export class Coordinator implements AsyncDisposable {
   /** Tells everyone else who shares the folder that a large content is on its way. */
   #tellGrowth(folder: NodeFolder, { peer, sha256, end }: Growth): void {
     const size = this.hub(folder.name)?.expected.sizeOf(sha256)
-    if (size === undefined) return
+    if (size !== undefined) this.#hint(folder, peer, { sha256: toWireDigest(sha256), size, end })
+  }
+
+  #hint(folder: NodeFolder, author: string, hint: ComingHint | PatchHint): void {
     for (const member of this.#roster.members()) {
-      if (member.name !== peer && member.folders.has(folder.name))
-        member.teller.hint(folder.name, { sha256: toWireDigest(sha256), size, end })
+      if (member.name !== author && member.folders.has(folder.name)) member.teller.hint(folder.name, hint)
     }
   }
 

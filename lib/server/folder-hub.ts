@@ -26,7 +26,7 @@ import type { ContentStore } from './content-store.ts'
 import { moveTrees } from './move-trees.ts'
 import { Expected } from './expected.ts'
 import { Lag } from './lag.ts'
-import type { Slice } from './ports.ts'
+import { PATCH_TOLD, type Patching, type Slice } from './ports.ts'
 import { Serving } from './serving.ts'
 
 /** A commit as the others are told of it: the heads after `prev` up to `upTo`. */
@@ -66,6 +66,8 @@ interface Origin {
 }
 
 export class FolderHub {
+  /** Is told of patches as soon as all that they need is here. */
+  onPatch: ((patching: Patching) => void) | undefined
   readonly name: string
   readonly serving = new Serving()
   readonly lag: Lag
@@ -171,7 +173,13 @@ export class FolderHub {
     )
     batch.forEach(({ proposal: { entry }, source }, index) => {
       const kind = outcomes[index]?.kind
-      if (source.kind !== 'staged' || entry?.kind !== 'file' || kind === 'accepted' || kind === 'duplicate') return
+      if (
+        (source.kind !== 'staged' && source.kind !== 'patch') ||
+        entry?.kind !== 'file' ||
+        kind === 'accepted' ||
+        kind === 'duplicate'
+      )
+        return
       this.store.uploads.refused(peer, entry.sha256)
     })
     return { ...reply, outcomes }
@@ -300,6 +308,10 @@ export class FolderHub {
       content === undefined ? [] : this.store.hostPlace(content.sha256, content.place),
     )
     const isHeld = sources.length === patch.sources.length
+    if (isHeld && size >= PATCH_TOLD) {
+      this.expected.note(sha256, size)
+      this.onPatch?.({ peer, sha256, size, patch })
+    }
     const isMade = isHeld && (await this.store.assemble(peer, entry, { name, ops: patch.ops, sources }, signal))
     if (!isMade) {
       this.#log.info(`Content ${sha256} could not be made by a patch from ${peer}: it is asked for whole`, {

@@ -1,9 +1,9 @@
 // What the coordinator needs from outside: hands that verify bodies and make them durable, off the event loop.
 
-import type { PatchOp } from '../model/content.ts'
+import type { Patch, PatchOp } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
-import type { Followed } from '../replica/ports.ts'
+import type { Content, Followed } from '../replica/ports.ts'
 
 /** A content at `offset` of a file. */
 export interface Slice {
@@ -48,3 +48,12 @@ export interface ContentJobs {
     signal: AbortSignal,
   ): Promise<boolean>
 }
+
+/** A large content that is being made by a patch. */
+export interface Patching extends Content {
+  readonly peer: string
+  readonly patch: Patch
+}
+
+/** From this size on the others are told of a patch: what is smaller is made before they have heard. Bytes. */
+export const PATCH_TOLD = 8 * 1024 * 1024

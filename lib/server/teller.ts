@@ -20,13 +20,20 @@ export interface ComingHint {
   readonly end: number
 }
 
+/** A content is being made by a patch, as that goes on the wire. */
+export interface PatchHint {
+  readonly sha256: string
+  readonly size: number
+  readonly patch: unknown
+}
+
 export class Teller {
   readonly #peer: Pick<RpcPeer, 'notify'>
   readonly #waiting: { readonly folder: string; readonly piece: Piece }[] = []
   /** The newest Seq of each folder whose news were forgotten. */
   readonly #missed = new Map<string, number>()
   /** What was last said to be on its way, by folder and content: only the newest counts. */
-  readonly #hints = new Map<string, { readonly folder: string; readonly coming: ComingHint }>()
+  readonly #hints = new Map<string, { readonly folder: string; readonly coming: ComingHint | PatchHint }>()
   #isTelling = false
 
   constructor(peer: Pick<RpcPeer, 'notify'>) {
@@ -42,7 +49,7 @@ export class Teller {
   }
 
   /** Says it after all news: an older hint of the same content that still waits is dropped. */
-  hint(folder: string, coming: ComingHint): void {
+  hint(folder: string, coming: ComingHint | PatchHint): void {
     this.#hints.set(`${folder}/${coming.sha256}`, { folder, coming })
     const [oldest] = this.#hints.keys()
     if (this.#hints.size > WAITING_MAX && oldest !== undefined) this.#hints.delete(oldest)
@@ -64,7 +71,8 @@ export class Teller {
         if (next === undefined) {
           const hint = this.#nextHint()
           if (hint === undefined) return
-          await this.#peer.notify('coming', { folder: hint.folder, ...hint.coming }).catch(() => undefined)
+          const method = 'patch' in hint.coming ? 'coming_patch' : 'coming'
+          await this.#peer.notify(method, { folder: hint.folder, ...hint.coming }).catch(() => undefined)
           continue
         }
         // What cannot be said is a gap in the news: the next that is said shows it, and the client asks.
@@ -75,7 +83,7 @@ export class Teller {
     }
   }
 
-  #nextHint(): { folder: string; coming: ComingHint } | undefined {
+  #nextHint(): { folder: string; coming: ComingHint | PatchHint } | undefined {
     for (const [key, hint] of this.#hints) {
       this.#hints.delete(key)
       return hint

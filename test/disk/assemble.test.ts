@@ -105,20 +105,29 @@ t.test('a staged file is completed from local files around what is in it already
   const ops = [copy(0, 0, 500_000), data(3000), zero(100_000), copy(1, 5, 50_000)]
   const sources = ['one', 'two'].map((name) => ({ path: rel(name), print: folder.print(name) }))
   const never = (): boolean => false
-  t.equal(assembleLocal(folder.dirs, { place, size: wanted.length, sources, ops }, never), sha256(wanted))
+  t.equal(
+    assembleLocal(folder.dirs, { place, literal: undefined, size: wanted.length, sources, ops }, never),
+    sha256(wanted),
+  )
   t.ok(readFileSync(place).equals(wanted))
-  const short = { place, size: 10, sources, ops: [copy(1, 199_995, 10)] }
+  const short = { place, literal: undefined, size: 10, sources, ops: [copy(1, 199_995, 10)] }
   t.equal(assembleLocal(folder.dirs, short, never), undefined, 'a source that is too short')
   writeFileSync(folder.at('one'), 'edited')
   t.equal(
-    assembleLocal(folder.dirs, { place, size: wanted.length, sources, ops }, never),
+    assembleLocal(folder.dirs, { place, literal: undefined, size: wanted.length, sources, ops }, never),
     undefined,
     'a source that changed',
   )
   const gone = sources.map(({ print }) => ({ path: rel('gone/one'), print }))
-  t.equal(assembleLocal(folder.dirs, { place, size: wanted.length, sources: gone, ops }, never), undefined)
+  t.equal(
+    assembleLocal(folder.dirs, { place, literal: undefined, size: wanted.length, sources: gone, ops }, never),
+    undefined,
+  )
   const missing = sources.map(({ print }) => ({ path: rel('gone'), print }))
-  t.equal(assembleLocal(folder.dirs, { place, size: wanted.length, sources: missing, ops }, never), undefined)
+  t.equal(
+    assembleLocal(folder.dirs, { place, literal: undefined, size: wanted.length, sources: missing, ops }, never),
+    undefined,
+  )
 })
 
 t.test('literals are set aside one after the other, of a file that stays as it was', async (t) => {

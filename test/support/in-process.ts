@@ -81,6 +81,19 @@ export class Place {
   }
 }
 
+class HeldLanes extends DiskLanes {
+  readonly #before: () => Promise<'fail' | undefined>
+
+  constructor(before: () => Promise<'fail' | undefined>) {
+    super()
+    this.#before = before
+  }
+
+  override async assemble(...job: Parameters<DiskLanes['assemble']>): Promise<boolean> {
+    return (await this.#before()) !== 'fail' && (await super.assemble(...job))
+  }
+}
+
 export class InProcess {
   readonly dir: string
   readonly server: Place
@@ -93,6 +106,8 @@ export class InProcess {
   readonly #closing: (() => Promise<void>)[] = []
   #coordinator: Coordinator | undefined
   #port = 0
+  /** May be changed: is waited for before the coordinator makes a content by a patch; when it says so, that fails. */
+  beforeAssembly: () => Promise<'fail' | undefined> = () => Promise.resolve(undefined)
   /** By which port clients that start from now on reach the coordinator; `undefined`: by its own. */
   way: number | undefined
 
@@ -261,7 +276,7 @@ export class InProcess {
     const clock: Clock = aheadMs === 0 ? systemClock : shiftedClock(aheadMs)
     let lanes = this.#lanes.get(name)
     if (lanes === undefined) {
-      lanes = aheadMs === 0 ? new DiskLanes() : new ShiftedLanes(aheadMs)
+      lanes = aheadMs === 0 ? new HeldLanes(() => this.beforeAssembly()) : new ShiftedLanes(aheadMs)
       this.#lanes.set(name, lanes)
     }
     return { node, lanes, clock, log: silentLog, messageLog: { note: () => undefined } }

@@ -1,0 +1,59 @@
+// A large file that was edited: one thread hashes it, another finds what is new in it.
+import { createHash } from 'node:crypto'
+import { truncateSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { hostPath } from '../../lib/model/path.ts'
+import { DiskLanes } from '../../lib/replica/disk-lanes.ts'
+import { Base } from '../../lib/store/base.ts'
+import { aFolder, rel, sha256 } from '../disk/a-folder.ts'
+import { noise, recipeOf } from '../support/contents.ts'
+
+const MIB = 1024 * 1024
+const signal = new AbortController().signal
+const old = noise(2 * MIB, 1)
+
+/** A folder with a file of 130 MiB, the start of which is `old` with another first byte, and a base that keeps the recipe of `old`. */
+function edited(t: Parameters<typeof aFolder>[0]) {
+  const folder = aFolder(t)
+  const start = Buffer.from(old)
+  start.writeUInt8((start.readUInt8(0) + 1) % 256, 0)
+  writeFileSync(folder.at('big'), start)
+  truncateSync(folder.at('big'), 130 * MIB)
+  const baseFile = hostPath(`${folder.root}.base.db`)
+  const base = Base.open(baseFile)
+  base.putRecipe(sha256(old), recipeOf(old))
+  base.close()
+  const whole = createHash('sha256').update(start)
+  for (let i = 0; i < 128; i++) whole.update(Buffer.alloc(MIB))
+  return { at: { root: folder.root, baseFile }, print: folder.print('big'), wanted: whole.digest('hex') }
+}
+
+t.test(
+  'an edited file is hashed by one thread while another finds its patch: both are of the same bytes',
+  async (t) => {
+    const { at, print, wanted } = edited(t)
+    await using lanes = new DiskLanes()
+    const disk = lanes.disk(at)
+    const hashed = await disk.hash({ path: rel('big'), print, like: sha256(old) }, signal)
+    t.match(hashed, { kind: 'read', sha256: wanted, patch: { sources: [sha256(old)] } })
+    const alone = await disk.hash({ path: rel('big'), print, like: undefined }, signal)
+    t.match(alone, { kind: 'read', sha256: wanted }, 'and of those that one thread reads alone')
+    await lanes.freeMemory()
+  },
+)
+
+t.test(
+  'an edited file that is not what was expected is told as changed, and one that is not wanted ends both',
+  async (t) => {
+    const { at, print } = edited(t)
+    await using lanes = new DiskLanes()
+    const disk = lanes.disk(at)
+    const other = { ...print, ctimeNs: '1' }
+    t.same(await disk.hash({ path: rel('big'), print: other, like: sha256(old) }, signal), { kind: 'changed' })
+    const stop = new AbortController()
+    const hashed = disk.hash({ path: rel('big'), print, like: sha256(old) }, stop.signal)
+    stop.abort(new Error('not wanted'))
+    await t.rejects(hashed, { message: 'not wanted' })
+    t.match(await disk.hash({ path: rel('big'), print, like: sha256(old) }, signal), { kind: 'read' })
+  },
+)
