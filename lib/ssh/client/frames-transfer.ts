@@ -4,7 +4,8 @@ import ssh2 from 'ssh2'
 import { Refused } from '../../errors.ts'
 import { AS_IS_HEADER, frameInPlace, Looks, parseFrame, stretchOf } from '../deflated-frames.ts'
 import { BufferPool, Flight, WholeMark } from './flight.ts'
-import { LocalBlocks, writeFully, type LocalPart } from './local-blocks.ts'
+import { PieceQueue, writePieces } from '../piece-queue.ts'
+import { LocalBlocks, type LocalPart } from './local-blocks.ts'
 import type { Handle, SftpCalls } from './sftp-calls.ts'
 import type { SftpChannel, Transfer } from './sftp-channel.ts'
 
@@ -134,13 +135,15 @@ export async function getFrames(
 
 /** Fetches stretches of one file into another. */
 class Stretches {
-  readonly #file: { readonly calls: SftpCalls; readonly handle: Handle; readonly fd: number }
+  readonly #file: { readonly calls: SftpCalls; readonly handle: Handle }
+  readonly #writes: PieceQueue
   readonly #transfer: FramesTransfer
   readonly #mark: WholeMark
   readonly #pool = new BufferPool(AS_IS_HEADER + READ_BYTES)
 
   constructor(file: { calls: SftpCalls; handle: Handle; fd: number }, transfer: FramesTransfer) {
     this.#file = file
+    this.#writes = new PieceQueue((pieces, offset) => writePieces(file.fd, pieces, offset))
     this.#transfer = transfer
     this.#mark = new WholeMark(transfer.from)
   }
@@ -150,7 +153,7 @@ class Stretches {
   }
 
   async fetch(offset: number, length: number): Promise<void> {
-    const { calls, handle, fd } = this.#file
+    const { calls, handle } = this.#file
     const buffer = this.#pool.take()
     for (let done = 0; done < length;) {
       const target = buffer.subarray(0, AS_IS_HEADER + length - done)
@@ -158,7 +161,7 @@ class Stretches {
       const got = await calls.readSome(handle, target, offset + done)
       this.#transfer.onWire?.(got)
       const plain = await plainOf(target.subarray(0, got), length - done)
-      await writeFully(fd, plain, offset + done)
+      await this.#writes.add(plain, offset + done)
       done += plain.length
     }
     this.#pool.give(buffer)

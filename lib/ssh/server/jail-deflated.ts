@@ -47,19 +47,31 @@ export function readInFrames(file: ReadHandle, room: WorkRoom): ReadHandle {
   }
 }
 
-/** `file`, written in frames: what a frame holds is written as a WRITE of that would be. Of a frame that is not right nothing is. */
+/**
+ * `file`, written in frames: what a frame holds is written as a WRITE of that would be, in the order the frames came, however long each takes to inflate.
+ * Of a frame that is not right nothing is.
+ */
 export function writeInFrames(file: WriteHandle, room: WorkRoom): WriteHandle {
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = (write: Promise<void>): Promise<void> => {
+    last = write.catch(() => undefined)
+    return write
+  }
   return {
     ...file,
     write: (frame, position) => {
       const framed = parseFrame(frame, STRETCH_MAX)
       if (framed === undefined) throw new SftpError(STATUS.badMessage, 'Not a frame')
-      if (framed.kind === 'as is') return file.write(framed.bytes, position)
-      return room.use(async () => {
+      const before = last
+      if (framed.kind === 'as is') return inTurn(before.then(() => file.write(framed.bytes, position)))
+      // Its room is held until it is written: what is inflated and waits for its turn is no more than that.
+      const work = async (): Promise<void> => {
         const plain = await stretchOf(framed)
+        await before
         if (plain === undefined) throw new SftpError(STATUS.badMessage, 'It does not inflate to what it says')
         await file.write(plain, position)
-      })
+      }
+      return inTurn(room.use(work))
     },
   }
 }
