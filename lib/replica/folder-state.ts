@@ -4,7 +4,7 @@ import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import { samePrint } from '../model/entry.ts'
 import type { HostPath, RelPath } from '../model/path.ts'
-import { ancestorsOf, isBelow, type DirPath } from '../model/path.ts'
+import { ancestorsOf, isBelow, type DirPath, ROOT } from '../model/path.ts'
 import type { PlacedHead } from '../model/content.ts'
 import type { MovedTree, Seq } from '../model/revision.ts'
 import type { Problem } from '../model/problem.ts'
@@ -87,6 +87,8 @@ export class FolderState {
   readonly problems = new Map<string, Problem>()
   /** Paths whose head could not be applied, and when to try again (monotonic ms). */
   readonly blocked = new Map<RelPath, number>()
+  /** Directories that are to go and could not: something that is ignored, odd or new is still in them. */
+  readonly notEmpty = new Set<RelPath>()
   /** Heads that came since they were last looked for; `all`: too many to name. */
   fresh: Set<RelPath> | 'all' = new Set()
   readonly progress: Progress = { filesDone: 0, filesTotal: 0, bytesDone: 0, bytesTotal: 0 }
@@ -168,6 +170,14 @@ export class FolderState {
   /** The head of `path` could not be applied: it is let be for so long, or until a newer one comes. */
   block(path: RelPath, forMs: number): void {
     this.blocked.set(path, this.parts.clock.monotonic() + forMs)
+  }
+
+  /** Something may be gone from `dir`, which could not be removed because of that: it is tried again. */
+  emptied(dir: DirPath): void {
+    if (dir === ROOT || !this.notEmpty.delete(dir)) return
+    this.blocked.delete(dir)
+    if (this.fresh !== 'all') this.fresh.add(dir)
+    this.applyBell.ring()
   }
 
   markTree(dir: DirPath): void {

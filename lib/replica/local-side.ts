@@ -51,6 +51,7 @@ export class LocalSide {
   take(events: readonly WatchEvent[]): void {
     const now = this.#state.parts.clock.monotonic()
     for (const event of events) {
+      if (event.kind === 'gone') this.#state.emptied(parentOf(event.path))
       if (event.kind === 'tree') this.#state.markTree(event.dir)
       else if (event.kind === 'gone' && this.#state.parts.base.row(event.path)?.entry.kind === 'dir') {
         // A directory that was renamed is told as gone here and new there: one scan must see both, to know the move.
@@ -200,6 +201,7 @@ export class LocalSide {
       await state.parts.disk.scan({ trees, rules: this.#rules }, onPart, signal)
       if (!rootTrouble(state)) release()
       for (const path of before) if (!found.has(path) && !state.blocked.has(path as RelPath)) state.solved(path)
+      for (const dir of state.notEmpty) if (trees.some((tree) => tree === dir || isBelow(tree, dir))) state.emptied(dir)
     } finally {
       state.scanning = false
       state.pushBell.ring()

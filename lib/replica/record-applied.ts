@@ -78,6 +78,7 @@ export class AppliedRecord {
       case 'not-empty':
         // What the base still knows below is on its way out, and lets the directory go when it is gone.
         this.#state.block(path, RETRY_MS)
+        this.#state.notEmpty.add(path)
         if (this.#state.parts.base.hasBelow(path)) return
         this.#state.problem({
           path,

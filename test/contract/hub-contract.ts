@@ -84,6 +84,8 @@ export function testHub(t: Test, name: string, open: (t: Test) => Promise<Subjec
 
   test('who loses against another peer is told so, with the head that won', async (t, { hub, behind }) => {
     await hub.propose([put('l', 0, symlink('base'))], never)
+    // A write counts as no earlier than the version it was made from: in the same millisecond names would decide.
+    await new Promise((done) => setTimeout(done, 5))
     const now = Date.now()
     await behind.propose('other', [put('l', 1, symlink('theirs'), { writtenAtMs: now })], never)
     const reply = await hub.propose([put('l', 1, symlink('ours'), { writtenAtMs: now - 60_000 })], never)

@@ -1,4 +1,4 @@
-import { existsSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { writeMarker } from '../../lib/disk/marker.ts'
 import { Unreachable } from '../../lib/errors.ts'
@@ -155,6 +155,30 @@ t.test('a directory that could not go because one inside it was late goes right 
   t.equal(tries, 2)
   t.same(bench.replica.status().problems, [], 'what is on its way out is no problem')
 })
+
+t.test(
+  'a directory that still held something goes as soon as that is gone, without waiting for another try',
+  async (t) => {
+    for (const how of ['event', 'scan'] as const) {
+      const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+      bench.write('d/agreed', 'ours')
+      bench.write('d/kept.tmp', 'ignored')
+      await bench.start(hub)
+      bench.replica.told(hub.other({ 'd/agreed': undefined, d: undefined }))
+      await bench.until('it says what is in the way', () => bench.replica.status().problems.length > 0)
+      t.match(bench.replica.status().problems, [{ path: 'd', reason: /still holds/ }])
+      if (how === 'event') bench.remove('d/kept.tmp')
+      else {
+        rmSync(bench.at('d/kept.tmp'))
+        bench.replica.rescan()
+      }
+      await bench.until('it is gone', () => !existsSync(bench.at('d')))
+      await bench.rest()
+      t.same(bench.replica.status().problems, [], how)
+      await bench.close()
+    }
+  },
+)
 
 t.test('a few deletes, and moves of any number, are not held', async (t) => {
   const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
