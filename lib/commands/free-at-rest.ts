@@ -7,7 +7,10 @@ import type { Log } from '../daemon/log.ts'
 import type { DiskLanes } from '../replica/disk-lanes.ts'
 import type { Replica } from '../replica/replica.ts'
 
-const QUIET_MS = 3000
+/** Soon: what a burst needed is given back before anybody looks. */
+const QUIET_MS = 400
+/** Before anybody is there a pause is only a part of the start. */
+const ALONE_MS = 3000
 /** It costs a tenth of a second: a lone change does not pay for it. */
 const GROWN_BYTES = 16 * 1024 * 1024
 
@@ -16,11 +19,14 @@ export interface Resting {
   readonly lanes: DiskLanes
   readonly clock: Clock
   readonly log: Log
+  /** Whether the other side has been met: a client its coordinator, the coordinator some client. */
+  readonly isInUse: () => boolean
 }
 
 /** Frees memory once after each time of activity in which the process has grown, until disposed. */
-export function freeAtRest({ replicas, lanes, clock, log }: Resting): Disposable {
+export function freeAtRest({ replicas, lanes, clock, log, isInUse }: Resting): Disposable {
   let restedAt = 0
+  let later: Disposable | undefined
   const free = async (): Promise<void> => {
     const before = process.memoryUsage.rss()
     if (before < restedAt + GROWN_BYTES) return
@@ -30,13 +36,18 @@ export function freeAtRest({ replicas, lanes, clock, log }: Resting): Disposable
     restedAt = process.memoryUsage.rss()
     log.debug('Gave back memory', { beforeMiB: mib(before), afterMiB: mib(restedAt) })
   }
+  const freeNow = (): void => {
+    later = undefined
+    free().catch((error: unknown) => {
+      log.debug('Could not give back memory', { error })
+    })
+  }
   const atRest = new AtRest({
     clock,
     quietMs: QUIET_MS,
     onRest: () => {
-      free().catch((error: unknown) => {
-        log.debug('Could not give back memory', { error })
-      })
+      if (isInUse()) freeNow()
+      else later ??= clock.after(ALONE_MS, freeNow)
     },
   })
   const heard = replicas.map((replica) =>
@@ -49,6 +60,7 @@ export function freeAtRest({ replicas, lanes, clock, log }: Resting): Disposable
     [Symbol.dispose]: () => {
       for (const each of heard) each[Symbol.dispose]()
       atRest[Symbol.dispose]()
+      later?.[Symbol.dispose]()
     },
   }
 }

@@ -29,6 +29,8 @@ export interface Role extends AsyncDisposable {
   /** Facts of the ready line, in order. */
   readonly facts: Readonly<Record<string, string>>
   readonly failure: () => Error | undefined
+  /** Whether the other side is there. */
+  readonly isInUse: () => boolean
   /** Rejects when the role cannot go on. */
   readonly hopeless: Promise<never>
 }
@@ -59,7 +61,7 @@ export async function runDaemon(node: NodeConfig, options: RunOptions, signal: A
     process.stdout.write(`ready role=${node.role} node=${node.node} ${facts.join(' ')}\n`)
     log.info('Ready', { role: node.role, node: node.node, ...role.facts })
     void notifySystemd('READY=1')
-    using _atRest = freeAtRest({ replicas: role.replicas, lanes, clock, log })
+    using _atRest = freeAtRest({ replicas: role.replicas, lanes, clock, log, isInUse: role.isInUse })
     await Promise.race([ended(signal), role.hopeless])
     void notifySystemd('STOPPING=1')
     log.info('Stopping')
@@ -90,6 +92,7 @@ async function openServer(parts: Parts, signal: AbortSignal): Promise<Role> {
     methods: serverControl(coordinator, node),
     facts: { address: node.coordinator.bind, port: String(coordinator.port()), folders: String(node.folders.length) },
     failure: () => undefined,
+    isInUse: () => coordinator.hasClients,
     hopeless: new Promise(() => undefined),
     [Symbol.asyncDispose]: () => coordinator[Symbol.asyncDispose](),
   }
@@ -117,6 +120,7 @@ async function openClient(parts: Parts, signal: AbortSignal): Promise<Role> {
       folders: String(node.folders.length),
     },
     failure: () => client.link.failure,
+    isInUse: () => client.link.connected,
     hopeless: client.hopeless,
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }

@@ -109,6 +109,11 @@ export class Coordinator implements AsyncDisposable {
     return this.#folders.get(name)
   }
 
+  /** Whether any client is connected. */
+  get hasClients(): boolean {
+    return [...this.#roster.members()].length > 0
+  }
+
   isReplaced(member: Member): boolean {
     return this.#roster.isReplaced(member)
   }

@@ -8,6 +8,7 @@ function rest() {
   const due: (() => void)[] = []
   const listeners = new Set<() => void>()
   const told: Facts[] = []
+  const state = { isInUse: true }
   let heard: (() => void) | undefined
   let nowMs = 0
   const resting = {
@@ -28,6 +29,7 @@ function rest() {
         return { [Symbol.dispose]: () => void due.splice(due.indexOf(fn), 1) }
       },
     },
+    isInUse: () => state.isInUse,
     log: {
       ...silentLog,
       debug: (_message: string, facts: Facts = {}) => {
@@ -38,6 +40,7 @@ function rest() {
   }
   return {
     resting: resting as unknown as Resting,
+    state,
     listeners,
     told,
     due,
@@ -87,4 +90,18 @@ t.test('a failure is told, and changes nothing', async (t) => {
   quiet()
   await failed
   t.match(told, [{ error: { message: 'no lane' } }])
+})
+
+t.test('as long as nobody is there, a pause of the start is waited out first', async (t) => {
+  const { resting, state, told, due, quiet, nextTold } = rest()
+  state.isInUse = false
+  using _free = freeAtRest(resting)
+  quiet()
+  t.equal(due.length, 1)
+  t.same(told, [])
+  const freed = nextTold()
+  quiet()
+  await freed
+  t.equal(told.length, 1)
+  t.equal(due.length, 0, 'once, and nothing goes on')
 })
