@@ -9,6 +9,8 @@ import type { Replica } from '../replica/replica.ts'
 
 /** Soon: what a burst needed is given back before anybody looks. */
 const QUIET_MS = 400
+/** Who uses a larger share of a processor is in the midst of something: a long hash, or an upload that no folder knows of yet. */
+const CALM = 0.05
 /** Before anybody is there a pause is only a part of the start. */
 const ALONE_MS = 3000
 /** It costs a tenth of a second: a lone change does not pay for it. */
@@ -21,10 +23,12 @@ export interface Resting {
   readonly log: Log
   /** Whether the other side has been met: a client its coordinator, the coordinator some client. */
   readonly isInUse: () => boolean
+  /** Processor time that this process has used, in ms. */
+  readonly cpuMs?: () => number
 }
 
 /** Frees memory once after each time of activity in which the process has grown, until disposed. */
-export function freeAtRest({ replicas, lanes, clock, log, isInUse }: Resting): Disposable {
+export function freeAtRest({ replicas, lanes, clock, log, isInUse, cpuMs = ownCpuMs }: Resting): Disposable {
   let restedAt = 0
   let later: Disposable | undefined
   const free = async (): Promise<void> => {
@@ -42,11 +46,19 @@ export function freeAtRest({ replicas, lanes, clock, log, isInUse }: Resting): D
       log.debug('Could not give back memory', { error })
     })
   }
-  const atRest = new AtRest({
+  let looked = { cpuMs: 0, atMs: -Infinity }
+  const isCalm = (): boolean => {
+    const now = { cpuMs: cpuMs(), atMs: clock.monotonic() }
+    const isSo = now.cpuMs - looked.cpuMs <= CALM * Math.min(now.atMs - looked.atMs, 2 * QUIET_MS)
+    looked = now
+    return isSo
+  }
+  const atRest: AtRest = new AtRest({
     clock,
     quietMs: QUIET_MS,
     onRest: () => {
-      if (isInUse()) freeNow()
+      if (!isCalm()) atRest.touch()
+      else if (isInUse()) freeNow()
       else later ??= clock.after(ALONE_MS, freeNow)
     },
   })
@@ -63,6 +75,11 @@ export function freeAtRest({ replicas, lanes, clock, log, isInUse }: Resting): D
       later?.[Symbol.dispose]()
     },
   }
+}
+
+function ownCpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 function mib(bytes: number): number {

@@ -90,11 +90,19 @@ async function openServer(parts: Parts, signal: AbortSignal): Promise<Role> {
   return {
     replicas: [...coordinator.folders()].map(({ replica }) => replica),
     methods: serverControl(coordinator, node),
-    facts: { address: node.coordinator.bind, port: String(coordinator.port()), folders: String(node.folders.length) },
+    facts: readyFacts(node, coordinator.port()),
     failure: () => undefined,
     isInUse: () => coordinator.hasClients,
     hopeless: new Promise(() => undefined),
     [Symbol.asyncDispose]: () => coordinator[Symbol.asyncDispose](),
+  }
+}
+
+/** The address by which clients reach it; what it listens on besides, when that is another (a router's, a cloud's). */
+function readyFacts({ coordinator: { address, bind }, folders }: NodeConfig, port: number): Record<string, string> {
+  return {
+    ...{ address, port: String(port), folders: String(folders.length) },
+    ...(bind === address ? {} : { bind }),
   }
 }
 

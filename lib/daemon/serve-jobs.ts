@@ -38,6 +38,7 @@ export function serveJobs<Jobs extends JobShapes>(doers: JobDoers<Jobs>): void {
   const port = parentPort
   const { cancelled } = workerData as LaneData
   const rooms = new Map<number, Room>()
+  say(port, { say: 'loaded' }, [])
   port.on('message', (message: ToWorker) => {
     if (message.do === 'ack') rooms.get(message.id)?.acknowledge()
     else void work(message)

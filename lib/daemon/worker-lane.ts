@@ -55,6 +55,8 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
   readonly #queue: Job[] = []
   #current: Job | undefined
   #worker: Worker | undefined
+  /** When the thread has loaded what it needs, or is over: stopped in the midst of that, a native module would take the process with it. */
+  #loaded: Promise<unknown> = Promise.resolve()
   #idle: Disposable | undefined
   #lastId = 0
   #isClosed = false
@@ -89,6 +91,7 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
   /** Stops the thread. Jobs that wait or are being done fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
+    if (this.#current !== undefined) Atomics.store(this.#cancelled, 0, this.#current.id)
     const left = this.#current === undefined ? this.#queue.splice(0) : [this.#current, ...this.#queue.splice(0)]
     this.#current = undefined
     for (const job of left) job.reject(new Error(`The lane "${this.#options.name}" was closed`))
@@ -157,12 +160,15 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
     worker.on('exit', () => {
       this.#died(worker, undefined)
     })
+    this.#loaded = new Promise((resolve) => {
+      for (const event of ['message', 'error', 'exit']) worker.once(event, resolve)
+    })
     return worker
   }
 
   #hear(message: FromWorker): void {
     const job = this.#current
-    if (job?.id !== message.id) return
+    if (message.say === 'loaded' || job?.id !== message.id) return
     if (message.say === 'part') {
       this.#pass(job, message.part)
       return
@@ -232,6 +238,8 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
     this.#idle = undefined
     const worker = this.#worker
     this.#worker = undefined
-    await worker?.terminate()
+    if (worker === undefined) return
+    await this.#loaded
+    await worker.terminate()
   }
 }

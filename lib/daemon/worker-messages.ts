@@ -26,6 +26,7 @@ export type ToWorker =
   | { readonly do: 'ack'; readonly id: number }
 
 export type FromWorker =
+  | { readonly say: 'loaded' }
   | { readonly say: 'part'; readonly id: number; readonly part: unknown }
   | { readonly say: 'done'; readonly id: number; readonly output: unknown }
   | { readonly say: 'failed'; readonly id: number; readonly error: JobError }

@@ -24,6 +24,12 @@ export function problemOf(path: string, error: unknown): Problem {
   return { path, reason: `the disk answered ${code}`, todo: 'Check the disk and the system log; it is tried again' }
 }
 
+/** As `problemOf`, of whatever went wrong with `path`, the disk or not; it is tried again. */
+export function laterProblemOf(path: string, error: unknown): Problem {
+  if (/^E[A-Z0-9]+$/.test(codeOf(error) ?? '')) return problemOf(path, error)
+  return { path, reason: error instanceof Error ? error.message : String(error), todo: RETRIED }
+}
+
 /** A text of bytes that may not be UTF-8, for display: bytes that are not appear as `\xNN`. */
 export function displayOf(bytes: Uint8Array): string {
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
@@ -50,6 +56,7 @@ function sequenceAt(bytes: Uint8Array, at: number): number {
 
 type Sentence = readonly [reason: string, todo: string]
 
+const RETRIED = 'it is tried again in half a minute'
 const NO_SPACE = ['no space left on the disk', 'Free some space; it is tried again'] as const
 const DENIED = ['permission denied', 'Give the user that runs SystemSync access to it'] as const
 

@@ -1,5 +1,6 @@
 // Pulls large files: a few at once, each content by itself, while the plans of small ones go on.
 
+import { laterProblemOf } from '../disk/trouble.ts'
 import { Unreachable } from '../errors.ts'
 import type { Digest } from '../model/digest.ts'
 import type { RelPath } from '../model/path.ts'
@@ -57,9 +58,8 @@ export class LargePulls {
     const task = this.#pullLarge(step, attached, signal)
       .catch(async (error: unknown) => {
         if (signal.aborted || error instanceof Unreachable) return
-        const reason = error instanceof Error ? error.message : String(error)
         this.#state.block(path, RETRY_MS)
-        this.#state.problem({ path, reason, todo: 'it is tried again in half a minute' })
+        this.#state.problem(laterProblemOf(path, error))
       })
       .finally(() => {
         this.#tasks.delete(task)

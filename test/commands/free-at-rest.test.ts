@@ -8,7 +8,7 @@ function rest() {
   const due: (() => void)[] = []
   const listeners = new Set<() => void>()
   const told: Facts[] = []
-  const state = { isInUse: true }
+  const state = { isInUse: true, cpuMs: 0 }
   let heard: (() => void) | undefined
   let nowMs = 0
   const resting = {
@@ -30,6 +30,7 @@ function rest() {
       },
     },
     isInUse: () => state.isInUse,
+    cpuMs: () => state.cpuMs,
     log: {
       ...silentLog,
       debug: (_message: string, facts: Facts = {}) => {
@@ -104,4 +105,19 @@ t.test('as long as nobody is there, a pause of the start is waited out first', a
   await freed
   t.equal(told.length, 1)
   t.equal(due.length, 0, 'once, and nothing goes on')
+})
+
+t.test('a process that works though its folders are quiet is not at rest', async (t) => {
+  const { resting, state, told, due, quiet, nextTold } = rest()
+  using _free = freeAtRest(resting)
+  for (let look = 0; look < 3; look++) {
+    state.cpuMs += 300
+    quiet()
+    t.equal(due.length, 1, 'it is looked at again')
+  }
+  t.same(told, [])
+  const freed = nextTold()
+  quiet()
+  await freed
+  t.equal(told.length, 1)
 })

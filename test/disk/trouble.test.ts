@@ -1,5 +1,5 @@
 import t from 'tap'
-import { codeOf, displayOf, isAbsence, problemOf } from '../../lib/disk/trouble.ts'
+import { codeOf, displayOf, isAbsence, laterProblemOf, problemOf } from '../../lib/disk/trouble.ts'
 
 const failing = (code: string): Error => Object.assign(new Error(code), { code })
 
@@ -20,6 +20,13 @@ t.test('what is no error of the disk is a bug and stays an error', async (t) => 
   t.throws(() => problemOf('a', failing('ERR_INVALID_ARG_TYPE')), { code: 'ERR_INVALID_ARG_TYPE' })
   t.equal(codeOf('ENOENT'), undefined)
   t.equal(codeOf(Object.assign(new Error('x'), { code: 7 })), undefined)
+})
+
+t.test('whatever went wrong with a path that is tried again is a reason and something to do', async (t) => {
+  t.match(laterProblemOf('a', failing('ENOSPC')), { path: 'a', reason: 'no space left on the disk' })
+  t.match(laterProblemOf('a', new Error('the link broke')), { reason: 'the link broke', todo: /half a minute/ })
+  t.match(laterProblemOf('a', failing('WRONG_CONTENT')), { reason: 'WRONG_CONTENT', todo: /half a minute/ })
+  t.match(laterProblemOf('a', 'odd'), { reason: 'odd' })
 })
 
 t.test('absence is a missing name, a file on the way, or a link', async (t) => {

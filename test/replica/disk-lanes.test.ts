@@ -1,5 +1,7 @@
 // A large file that was edited: one thread hashes it, another finds what is new in it.
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { truncateSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { hostPath } from '../../lib/model/path.ts'
@@ -57,3 +59,24 @@ t.test(
     t.match(await disk.hash({ path: rel('big'), print, like: sha256(old) }, signal), { kind: 'read' })
   },
 )
+
+t.test('lanes that are closed while their threads still load end in peace', async (t) => {
+  const lib = new URL('../../lib/replica/disk-lanes.js', import.meta.url).href
+  const code = `const { DiskLanes } = await import(${JSON.stringify(lib)})
+    for (let round = 0; round < 12; round++) {
+      const lanes = new DiskLanes()
+      const disk = lanes.disk({ root: '/nowhere', baseFile: '/nowhere.db' })
+      const looked = disk.look(['a'], new AbortController().signal).catch(() => undefined)
+      await new Promise((done) => setTimeout(done, round * 8))
+      await lanes[Symbol.asyncDispose]()
+      await looked
+    }
+    console.log('in peace')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'ignore'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const said: string[] = []
+  child.stdout.on('data', (bytes: Buffer) => said.push(bytes.toString()))
+  const [status] = (await once(child, 'close')) as [number | null]
+  t.equal(status, 0)
+  t.equal(said.join('').trim(), 'in peace')
+})
