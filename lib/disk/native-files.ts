@@ -4,10 +4,9 @@ import { fstatSync, lstatSync } from 'node:fs'
 import koffi from 'koffi'
 import type { Fingerprint, Kind } from '../model/entry.ts'
 import { printOf } from './fingerprint.ts'
-import { AT_SYMLINK_NOFOLLOW, atOf, lastError } from './native.ts'
+import { AT_SYMLINK_NOFOLLOW, atOf, lastError, STATX_BASIC_STATS, statx } from './native.ts'
 
 const AT_EMPTY_PATH = 0x1000
-const STATX_BASIC_STATS = 0x7ff
 /** Not in Node's constants, which sets it by itself. */
 const O_CLOEXEC = 0o2000000
 const S_IFMT = 0o170000
@@ -17,8 +16,6 @@ const KINDS: ReadonlyMap<number, Kind> = new Map([
   [0o120000, 'link'],
 ])
 
-type Statx = (dirFd: number, name: string, flags: number, mask: number, out: Uint8Array) => number
-
 const libc = koffi.load(null)
 const openat: (dirFd: number, name: string, flags: number, mode: number) => number = libc.func('openat', 'int', [
   'int',
@@ -27,7 +24,6 @@ const openat: (dirFd: number, name: string, flags: number, mode: number) => numb
   'uint',
 ])
 const close: (fd: number) => number = libc.func('close', 'int', ['int'])
-const statx = bindStatx()
 
 /**
  * `struct statx` of statx(2), which is the same on every machine: in halves (mode), and in eighths (ino, size, seconds of ctime and mtime, each
@@ -99,12 +95,4 @@ function nanoseconds(index: number): string {
   const rest = QUARTERS[2 * index + 2] ?? 0
   if (seconds > 0n) return `${seconds}${String(rest).padStart(9, '0')}`
   return (seconds * 1_000_000_000n + BigInt(rest)).toString()
-}
-
-function bindStatx(): Statx | undefined {
-  try {
-    return libc.func('statx', 'int', ['int', 'str', 'int', 'uint', 'void *'])
-  } catch {
-    return undefined // an old C library
-  }
 }

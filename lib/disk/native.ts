@@ -24,6 +24,12 @@ const syncfs: (fd: number) => number = libc.func('syncfs', 'int', ['int'])
 const flock: (fd: number, operation: number) => number = libc.func('flock', 'int', ['int', 'int'])
 const renameat2 = bindRenameat2()
 
+/** Asks for all that `lstat` tells. */
+export const STATX_BASIC_STATS = 0x7ff
+type Statx = (dirFd: number, name: string, flags: number, mask: number, into: Uint8Array | Uint32Array) => number
+/** statx(2); `undefined` where the C library is too old for it. */
+export const statx: Statx | undefined = bindStatx()
+
 /**
  * Sets the mtime of `place` (decimal nanoseconds since 1970, may be negative) to the nanosecond and leaves the atime alone. A link is not
  * followed, unless `follow` is given (for `/proc/self/fd/N`). Throws a Node-style error with `code`.
@@ -88,6 +94,14 @@ function tryRename(from: string, to: string, flags: number): NativeError | 'unsu
 }
 
 type Renameat2 = (fromFd: number, from: string, toFd: number, to: string, flags: number) => number
+
+function bindStatx(): Statx | undefined {
+  try {
+    return libc.func('statx', 'int', ['int', 'str', 'int', 'uint', 'void *'])
+  } catch {
+    return undefined
+  }
+}
 
 function bindRenameat2(): Renameat2 | undefined {
   try {

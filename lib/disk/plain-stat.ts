@@ -1,21 +1,14 @@
 // Asks statx(2) of the C library for plain prints: a third of what `lstat` of Node costs, which makes an object of every answer.
 
 import { endianness } from 'node:os'
-import koffi from 'koffi'
+import { AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statx } from './native.ts'
 
-const AT_SYMLINK_NOFOLLOW = 0x100
-const STATX_BASIC_STATS = 0x7ff
 /** `struct statx`, in 32-bit words. */
 const WORDS = 64
 const AT = { mask: 0, mode: 7, ino: 8, size: 10, ctime: 24, mtime: 28 }
 const [LOW, HIGH] = endianness() === 'LE' ? [0, 1] : [1, 0]
 const MODES = 0o170777
 const WORD = 2 ** 32
-
-type Statx = (dirFd: number, name: string, flags: number, mask: number, into: Uint32Array) => number
-
-// One load per thread; nothing here is ever written to again.
-const statx = bindStatx()
 
 /** Looks at names in open directories. The answer to one look is gone with the next. */
 export class PlainStat {
@@ -46,13 +39,5 @@ export class PlainStat {
   /** Times before 1970 come out far too large: equal to nothing. */
   #long(at: number): number {
     return this.#word(at + HIGH) * WORD + this.#word(at + LOW)
-  }
-}
-
-function bindStatx(): Statx | undefined {
-  try {
-    return koffi.load(null).func('statx', 'int', ['int', 'str', 'int', 'uint', 'void *'])
-  } catch {
-    return undefined // an old C library: callers know how to do without
   }
 }
