@@ -136,7 +136,7 @@ export class FolderHub {
   }
 
   places(digests: readonly Digest[]): (ContentPlace | undefined)[] {
-    const kept = this.journal.places(digests)
+    const kept = this.#held(digests)
     return digests.map((digest) => kept.get(digest)?.place)
   }
 
@@ -263,7 +263,7 @@ export class FolderHub {
         const taken = await this.#takePatch(peer, { entry, source }, signal)
         if (typeof taken === 'string') malformed.set(sourced, taken)
         else if (taken !== undefined) contents.push(taken)
-      } else if (this.#holds(entry.sha256)) this.store.discard(peer, source.name)
+      } else if (this.#isHere(entry.sha256)) this.store.discard(peer, source.name)
       else {
         const isGood = await this.store.takeFile(peer, source.name, entry, signal)
         if (isGood) contents.push({ sha256: entry.sha256, size: entry.size, place: { kind: 'object' } })
@@ -300,7 +300,7 @@ export class FolderHub {
     const fault = patchFault(patch, size, (digest) => this.journal.place(digest)?.size)
     if (fault !== undefined) return fault
     if (name === undefined && literalBytes(patch.ops) > 0) return 'the data of the patch is missing'
-    if (this.#holds(sha256)) {
+    if (this.#isHere(sha256)) {
       if (name !== undefined) this.store.discard(peer, name)
       return undefined
     }
@@ -389,18 +389,25 @@ export class FolderHub {
     }))
   }
 
-  /** Which of these contents are held. One whose bytes are gone from the disk is struck, so that whoever has it is asked for it. */
+  /**
+   * Which of these contents are held. One whose bytes are not there now is not, so that whoever has it is asked for it; the journal goes on to know
+   * where it was: a disk that is away comes back, and where it comes to rest anew counts from then on.
+   */
   #held(digests: readonly Digest[]): Map<Digest, KeptContent> {
     const held = this.journal.places(digests)
     const lost = this.store.lacking(held.values()).map(({ sha256 }) => sha256)
     if (lost.length === 0) return held
-    this.#log.error(`The bytes of ${String(lost.length)} contents are gone from the disk: they are asked for again`, {
+    this.#log.error(`The bytes of ${String(lost.length)} contents are not on the disk: they are asked for again`, {
       folder: this.name,
       first: lost[0],
     })
-    this.journal.forgetContent(lost)
     for (const sha256 of lost) held.delete(sha256)
     return held
+  }
+
+  /** Whether a content need not come. */
+  #isHere(sha256: Digest): boolean {
+    return sha256 === EMPTY_DIGEST || this.#held([sha256]).has(sha256)
   }
 
   #holds(sha256: Digest): boolean {

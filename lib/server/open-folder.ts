@@ -98,7 +98,7 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
   return { hub, replica, renew }
 }
 
-/** Makes the store this journal's own, then clears away what it does not know, and strikes what it knows and is gone. */
+/** Makes the store this journal's own, then clears away what it does not know, and tells what it knows and is gone. */
 function prepareStore(
   parts: Pick<FolderParts, 'folder' | 'log'> & { readonly journal: Journal; readonly store: ContentStore },
 ): void {
@@ -117,11 +117,9 @@ function prepareStore(
     (sha256) => journal.place(sha256)?.place.kind === 'object',
   )
   for (const pack of missing) {
-    const lost = journal.contentsOfPack(pack)
-    journal.forgetContent(lost.map(({ sha256 }) => sha256))
-    journal.dropPack(pack)
+    const lost = journal.contentsOfPack(pack).length
     log.error(
-      `Folder "${folder.name}" has lost the pack ${pack} with ${String(lost.length)} contents: they are asked for again when a client brings them`,
+      `Folder "${folder.name}" has lost the pack ${pack} with ${String(lost)} contents: bring the file back, or they are asked for again when a client has them`,
     )
   }
 }
