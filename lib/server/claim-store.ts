@@ -64,7 +64,7 @@ function bringBack(own: string, place: string): void {
     if (existsSync(`${own}/${store}`) && !isEmpty(`${own}/${store}`)) return
     renameSync(`${place}/${store}`, `${own}/${store}`)
   }
-  rmdirSync(place)
+  isEmpty(place)
 }
 
 /** Whether nothing is in the directory `dir`; it is gone then. */

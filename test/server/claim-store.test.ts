@@ -67,6 +67,18 @@ t.test('a claim that was broken off at any point is gone on with', (t) => {
   t.end()
 })
 
+t.test('what somebody else put beside what is kept keeps nobody from starting', (t) => {
+  const { own, put, packs, claim } = folder(t)
+  claim('first', true)
+  put('k1', 'o1')
+  claim('second', true)
+  writeFileSync(`${own}/kept-first/note`, 'mine')
+  t.equal(claim('first', false), undefined)
+  t.same(packs(), ['k1'])
+  t.same(readdirSync(`${own}/kept-first`), ['note'])
+  t.end()
+})
+
 t.test('an owner file with nonsense in it names nobody', (t) => {
   const { own, put, packs, claim } = folder(t)
   put('k1', 'o1')
