@@ -1,9 +1,8 @@
 // The hub of one folder: takes proposals from any peer, commits them, tells everyone else.
 
 import { planCommit } from '../core/commit-plan.ts'
-import { literalBytes, patchFault } from '../core/patch.ts'
 import { Refused } from '../errors.ts'
-import type { Entry, FileEntry } from '../model/entry.ts'
+import type { Entry } from '../model/entry.ts'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import {
@@ -12,7 +11,6 @@ import {
   type HeadPlace,
   type Patch,
   type PlacedHead,
-  type Source,
   type SourcedProposal,
 } from '../model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../model/digest.ts'
@@ -26,8 +24,9 @@ import type { ContentStore } from './content-store.ts'
 import { moveTrees } from './move-trees.ts'
 import { Expected } from './expected.ts'
 import { Lag } from './lag.ts'
-import { PATCH_TOLD, type Patching, type Slice } from './ports.ts'
+import type { Patching } from './ports.ts'
 import { Serving } from './serving.ts'
+import { BodyTaker, checkBody, type Bodies } from './take-bodies.ts'
 
 /** A commit as the others are told of it: the heads after `prev` up to `upTo`. */
 export interface Announcement {
@@ -37,21 +36,6 @@ export interface Announcement {
   readonly heads: readonly PlacedHead[]
   /** A directory that was moved: instead of all the heads that it has now, and had. */
   readonly moved?: MovedTree
-}
-
-interface NewContent extends Content {
-  readonly place: ContentPlace
-  readonly patch?: Patch
-}
-
-/** What has been made sure of the bodies that came with a batch. */
-interface Bodies {
-  readonly contents: readonly NewContent[]
-  /** Packs that arrived whole; those nothing was committed from are dropped. */
-  readonly packs: readonly string[]
-  readonly bad: ReadonlySet<SourcedProposal>
-  /** What is wrong with patches that cannot make what they should. */
-  readonly malformed?: ReadonlyMap<SourcedProposal, string>
 }
 
 /**
@@ -74,6 +58,7 @@ export class FolderHub {
   readonly expected = new Expected()
   readonly journal: Journal
   readonly store: ContentStore
+  readonly #bodies: BodyTaker
   readonly #conflict: 'latest' | 'keep-both'
   readonly #clock: Clock
   readonly #log: Log
@@ -95,6 +80,13 @@ export class FolderHub {
     this.#clock = parts.clock
     this.lag = new Lag(parts.clock)
     this.#log = parts.log
+    this.#bodies = new BodyTaker({
+      ...parts,
+      onPatch: (patching) => {
+        this.expected.note(patching.sha256, patching.size)
+        this.onPatch?.(patching)
+      },
+    })
   }
 
   /** Tells `listener` of every commit until disposed. */
@@ -126,7 +118,7 @@ export class FolderHub {
   }
 
   holdings(peer: string, contents: readonly Content[]): Holding[] {
-    const held = this.#held(contents.map(({ sha256 }) => sha256))
+    const held = this.#bodies.held(contents.map(({ sha256 }) => sha256))
     return contents.map(({ sha256, size }): Holding => {
       if (sha256 === EMPTY_DIGEST || held.has(sha256)) return { kind: 'have' }
       if (size <= PACKED_MAX) return { kind: 'go', staged: 0 }
@@ -136,7 +128,7 @@ export class FolderHub {
   }
 
   places(digests: readonly Digest[]): (ContentPlace | undefined)[] {
-    const kept = this.#held(digests)
+    const kept = this.#bodies.held(digests)
     return digests.map((digest) => kept.get(digest)?.place)
   }
 
@@ -152,10 +144,10 @@ export class FolderHub {
     signal: AbortSignal,
     isOver: () => boolean = () => false,
   ): Promise<CommitReply> {
-    const bodies = await this.#takeBodies(peer, batch, signal)
+    const bodies = await this.#bodies.take(peer, batch, signal)
     if (isOver()) this.#giveUp(bodies)
     // From here on nothing waits: what is read now holds until the commit.
-    const held = this.#held(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
+    const held = this.#bodies.held(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
     const sizes = new Map([...held, ...bodies.contents.map((one) => [one.sha256, one] as const)])
     const accepted: SourcedProposal[] = []
     const early = new Map<SourcedProposal, Outcome>()
@@ -244,83 +236,6 @@ export class FolderHub {
     return found
   }
 
-  async #takeBodies(peer: string, batch: readonly SourcedProposal[], signal: AbortSignal): Promise<Bodies> {
-    const packs = new Map<string, { sourced: SourcedProposal; slice: Slice }[]>()
-    const contents: NewContent[] = []
-    const bad = new Set<SourcedProposal>()
-    const malformed = new Map<SourcedProposal, string>()
-    const kept: string[] = []
-    for (const sourced of batch) {
-      const { entry } = sourced.proposal
-      const { source } = sourced
-      if (source.kind === 'held') continue
-      if (entry?.kind !== 'file') bad.add(sourced)
-      else if (source.kind === 'pack') {
-        const slices = packs.get(source.pack) ?? []
-        slices.push({ sourced, slice: { sha256: entry.sha256, size: entry.size, offset: source.offset } })
-        packs.set(source.pack, slices)
-      } else if (source.kind === 'patch') {
-        const taken = await this.#takePatch(peer, { entry, source }, signal)
-        if (typeof taken === 'string') malformed.set(sourced, taken)
-        else if (taken !== undefined) contents.push(taken)
-      } else if (this.#isHere(entry.sha256)) this.store.discard(peer, source.name)
-      else {
-        const isGood = await this.store.takeFile(peer, source.name, entry, signal)
-        if (isGood) contents.push({ sha256: entry.sha256, size: entry.size, place: { kind: 'object' } })
-        else bad.add(sourced)
-      }
-    }
-    for (const [name, slices] of packs) {
-      const { pack, good } = await this.store.takePack(
-        peer,
-        name,
-        slices.map(({ slice }) => slice),
-        signal,
-      )
-      if (pack !== undefined) kept.push(pack)
-      slices.forEach(({ sourced, slice }, index) => {
-        if (good[index] !== true) bad.add(sourced)
-        else if (pack !== undefined) {
-          contents.push({ sha256: slice.sha256, size: slice.size, place: { kind: 'pack', pack, offset: slice.offset } })
-        }
-      })
-    }
-    return { contents, packs: kept, bad, malformed }
-  }
-
-  /** Makes a content by a patch. A text: why the patch is no patch. `undefined`: it is held already, or it has to come whole. */
-  async #takePatch(
-    peer: string,
-    { entry, source }: { entry: FileEntry; source: Extract<Source, { kind: 'patch' }> },
-    signal: AbortSignal,
-  ): Promise<NewContent | string | undefined> {
-    const { sha256, size } = entry
-    const { name, patch } = source
-    const held = patch.sources.map((digest) => this.journal.place(digest))
-    const fault = patchFault(patch, size, (digest) => this.journal.place(digest)?.size)
-    if (fault !== undefined) return fault
-    if (name === undefined && literalBytes(patch.ops) > 0) return 'the data of the patch is missing'
-    if (this.#isHere(sha256)) {
-      if (name !== undefined) this.store.discard(peer, name)
-      return undefined
-    }
-    const sources = held.flatMap((content) =>
-      content === undefined ? [] : this.store.hostPlace(content.sha256, content.place),
-    )
-    const isHeld = sources.length === patch.sources.length
-    if (isHeld && size >= PATCH_TOLD) {
-      this.expected.note(sha256, size)
-      this.onPatch?.({ peer, sha256, size, patch })
-    }
-    const isMade = isHeld && (await this.store.assemble(peer, entry, { name, ops: patch.ops, sources }, signal))
-    if (!isMade) {
-      this.#log.info(`Content ${sha256} could not be made by a patch from ${peer}: it is asked for whole`, {
-        folder: this.name,
-      })
-    }
-    return isMade ? { sha256, size, place: { kind: 'object' }, patch } : undefined
-  }
-
   #commit(proposals: readonly Proposal[], from: Origin): CommitReply {
     const { journal } = this
     const { peer, told = peer, bodies, held } = from
@@ -389,49 +304,9 @@ export class FolderHub {
     }))
   }
 
-  /**
-   * Which of these contents are held. One whose bytes are not there now is not, so that whoever has it is asked for it; the journal goes on to know
-   * where it was: a disk that is away comes back, and where it comes to rest anew counts from then on.
-   */
-  #held(digests: readonly Digest[]): Map<Digest, KeptContent> {
-    const held = this.journal.places(digests)
-    const lost = this.store.lacking(held.values()).map(({ sha256 }) => sha256)
-    if (lost.length === 0) return held
-    this.#log.error(`The bytes of ${String(lost.length)} contents are not on the disk: they are asked for again`, {
-      folder: this.name,
-      first: lost[0],
-    })
-    for (const sha256 of lost) held.delete(sha256)
-    return held
-  }
-
-  /** Whether a content need not come. */
-  #isHere(sha256: Digest): boolean {
-    return sha256 === EMPTY_DIGEST || this.#held([sha256]).has(sha256)
-  }
-
   #holds(sha256: Digest): boolean {
     return sha256 === EMPTY_DIGEST || this.journal.holds(sha256)
   }
-}
-
-/** What is wrong with the body of a proposal; `undefined` when nothing is. `contents`: all that is held now. */
-function checkBody(
-  sourced: SourcedProposal,
-  bodies: Bodies,
-  contents: ReadonlyMap<Digest, Content>,
-): Outcome | undefined {
-  const { entry } = sourced.proposal
-  if (bodies.bad.has(sourced)) {
-    return { kind: 'refused', status: 409, reason: 'the bytes that came are not the content that was named' }
-  }
-  const fault = bodies.malformed?.get(sourced)
-  if (fault !== undefined) return { kind: 'refused', status: 400, reason: fault }
-  if (entry?.kind !== 'file') return undefined
-  const size = entry.sha256 === EMPTY_DIGEST ? 0 : contents.get(entry.sha256)?.size
-  if (size === undefined) return { kind: 'need' }
-  if (size !== entry.size) return { kind: 'refused', status: 400, reason: 'the size is not that of the content' }
-  return undefined
 }
 
 function digestsOf(entry: Entry | undefined): Digest[] {
