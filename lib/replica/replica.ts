@@ -3,17 +3,15 @@
 import { mkdirSync } from 'node:fs'
 import { readMarker, writeMarker } from '../disk/marker.ts'
 import { mendStaging } from '../disk/staged-file.ts'
-import { Unreachable } from '../errors.ts'
-import type { HeadPlace } from '../model/content.ts'
 import { ROOT } from '../model/path.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
 import { Answers } from './answers.ts'
+import { CatchUp } from './catch-up.ts'
 import { FolderState, type News, type ReplicaParts } from './folder-state.ts'
-import { FullComparison } from './full-comparison.ts'
 import { LocalSide } from './local-side.ts'
 import type { ComingPatch } from './patch-ahead.ts'
-import type { ChangesPage, Hub, StartWatch, Watch } from './ports.ts'
+import type { Hub, StartWatch, Watch } from './ports.ts'
 import type { Coming } from './prefetch.ts'
 import { PullSide } from './pull-side.ts'
 import { PushSide } from './push-side.ts'
@@ -54,25 +52,22 @@ export class Replica implements AsyncDisposable {
   readonly #local: LocalSide
   readonly #push: PushSide
   readonly #pull: PullSide
-  readonly #answers: Answers
+  readonly #catchUp: CatchUp
   readonly #stop = new AbortController()
   readonly #loops: Promise<unknown>[] = []
   #watch: Watch | undefined
-  #catching: Promise<void> | undefined
-  #mustCatchUp = false
-  #mustCompareAll = false
   #reported = ''
   #report: Disposable | undefined
 
   private constructor(parts: ReplicaParts) {
     this.#state = new FolderState(parts)
     this.#state.ask = () => {
-      this.#catchUp()
+      this.#catchUp.ask()
     }
     this.#local = new LocalSide(this.#state, (rules) => this.#watch?.setRules(rules))
     this.#push = new PushSide(this.#state, this.#local)
     this.#pull = new PullSide(this.#state, this.#local)
-    this.#answers = new Answers(this.#state, this.#local)
+    this.#catchUp = new CatchUp(this.#state, new Answers(this.#state, this.#local), this.#stop.signal)
   }
 
   /** Opens the folder, making it when it never was; starts to watch and to scan. The loops run until disposed. */
@@ -138,8 +133,7 @@ export class Replica implements AsyncDisposable {
       if (readMarker(root).kind === 'none') writeMarker(root, agreement.id)
       base.setFolderId(agreement.id)
     }
-    this.#mustCompareAll = base.cursor() > 0 && base.cursor() < agreement.pruned
-    this.#answers.begin()
+    this.#catchUp.begin(agreement.pruned)
     this.#state.attached = { hub, signal }
     this.#state.caughtUp = false
     this.#state.blocked.clear()
@@ -150,7 +144,7 @@ export class Replica implements AsyncDisposable {
       },
       { once: true },
     )
-    this.#catchUp()
+    this.#catchUp.ask()
     this.#state.wakeAll()
   }
 
@@ -159,13 +153,13 @@ export class Replica implements AsyncDisposable {
     const { base } = this.#state.parts
     const waiting = this.#state.news
     if (!this.#state.caughtUp) {
-      this.#mustCatchUp = true
+      this.#catchUp.again()
       return
     }
     const known = Math.max(base.cursor(), waiting.at(-1)?.upTo ?? 0)
     if (news.upTo <= known) return
     if (news.prev > known || waiting.length >= NEWS) {
-      this.#catchUp()
+      this.#catchUp.ask()
       return
     }
     if (news.moved !== undefined || waiting.length > 0) this.#state.news = [...waiting, news]
@@ -312,68 +306,6 @@ export class Replica implements AsyncDisposable {
     this.#state.wakeAll()
   }
 
-  /** Asks for all heads after the cursor; asked again meanwhile, it does so again. */
-  #catchUp(): void {
-    this.#mustCatchUp = true
-    this.#state.news = []
-    if (this.#catching !== undefined) return
-    this.#catching = this.#catchUpNow()
-      .catch((error: unknown) => {
-        const { attached, parts } = this.#state
-        if (error instanceof Unreachable || attached?.signal.aborted !== false || this.#stop.signal.aborted) return
-        parts.log.error(`Cannot ask for the changes of folder "${parts.name}", trying again`, { error: String(error) })
-        void parts.clock.sleep(1000, this.#stop.signal).then(
-          () => {
-            this.#catchUp()
-          },
-          () => undefined,
-        )
-      })
-      .finally(() => {
-        this.#catching = undefined
-        if (this.#mustCatchUp && this.#state.attached !== undefined && this.#state.caughtUp) this.#catchUp()
-      })
-  }
-
-  async #catchUpNow(): Promise<void> {
-    const { base } = this.#state.parts
-    while (this.#mustCatchUp) {
-      this.#mustCatchUp = false
-      const attached = this.#state.attached
-      if (attached === undefined) return
-      using all = this.#mustCompareAll ? new FullComparison(this.#state) : undefined
-      let rest: HeadPlace | undefined
-      for (let more = true; more;) {
-        const since = all?.upTo ?? base.cursor()
-        const page = await attached.hub.changes(rest ?? since, attached.signal)
-        // A reply that was cut takes the cursor back: the page is not all there is after it.
-        if (this.#state.attached !== attached || (all === undefined && base.cursor() < since)) {
-          this.#mustCatchUp = true
-          break
-        }
-        if (all === undefined) this.#take(page)
-        else all.take(page)
-        ;({ more, rest } = page)
-        this.#state.isCut = rest !== undefined
-        if (!more) this.#mustCompareAll = false
-        this.#state.applyBell.ring()
-        this.#state.changed()
-      }
-      if (this.#state.attached !== attached) continue
-      this.#answers.end()
-      this.#state.caughtUp = true
-      this.#state.leftovers.caughtUp()
-    }
-    this.#state.wakeAll()
-  }
-
-  #take({ heads, upTo }: ChangesPage): void {
-    const { base } = this.#state.parts
-    base.transaction(() => {
-      this.#state.takeHeads(this.#answers.hear(heads), upTo)
-    })
-  }
-
   #isQuiet(): boolean {
     const state = this.#state
     return (
@@ -387,7 +319,7 @@ export class Replica implements AsyncDisposable {
       !this.#local.restless &&
       !this.#push.active &&
       !this.#pull.active &&
-      this.#catching === undefined
+      !this.#catchUp.active
     )
   }
 
