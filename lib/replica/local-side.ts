@@ -181,7 +181,10 @@ export class LocalSide {
     state.scanning = true
     state.changed()
     const before = [...state.problems.keys()].filter((path) => trees.some((tree) => isBelow(tree, path as RelPath)))
-    const found = new Set<string>()
+    const changed = [...state.changes.values()].filter(({ path }) =>
+      trees.some((tree) => tree === path || isBelow(tree, path)),
+    )
+    const [found, still] = [new Set<string>(), new Set<RelPath>()]
     const late: Change[] = []
     const release = (): void => {
       for (const change of late.splice(0)) if (state.isNews(change)) this.#note(change)
@@ -192,6 +195,7 @@ export class LocalSide {
         state.problem(problem)
       }
       late.push(...part.changes)
+      if (changed.length > 0) for (const { path } of part.changes) still.add(path)
       if (late.length < state.parts.backlog) return
       release()
       state.pushBell.ring()
@@ -200,6 +204,9 @@ export class LocalSide {
     try {
       await state.parts.disk.scan({ trees, rules: this.#rules }, onPart, signal)
       if (!rootTrouble(state)) release()
+      // What a scan does not find any more may be as it was agreed: a directory that is back, say, because something was put into it.
+      for (const change of changed)
+        if (!still.has(change.path) && state.changes.get(change.path) === change) this.lookAgain(change.path)
       for (const path of before) if (!found.has(path) && !state.blocked.has(path as RelPath)) state.solved(path)
       for (const dir of state.notEmpty) if (trees.some((tree) => tree === dir || isBelow(tree, dir))) state.emptied(dir)
     } finally {

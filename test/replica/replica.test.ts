@@ -3,6 +3,7 @@ import t from 'tap'
 import { writeMarker } from '../../lib/disk/marker.ts'
 import { Unreachable } from '../../lib/errors.ts'
 import { hostPath } from '../../lib/model/path.ts'
+import { rel } from '../support/builders.ts'
 import { MemoryHub } from '../support/memory-hub.ts'
 import { AGREED, ReplicaBench } from '../support/replica-bench.ts'
 
@@ -179,6 +180,39 @@ t.test(
     }
   },
 )
+
+t.test('a directory that is gone for a moment and back before that was told is not waited for', async (t) => {
+  const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+  bench.write('d/one', 'first')
+  bench.write('d/e/two', 'second')
+  await bench.start(hub)
+  bench.leave()
+  renameSync(bench.at('d'), `${bench.root}.aside`)
+  bench.tell({ kind: 'gone', path: rel('d') })
+  await bench.until('its absence is seen', () => bench.replica.status().pending > 0)
+  renameSync(`${bench.root}.aside`, bench.at('d'))
+  bench.tell({ kind: 'tree', dir: rel('d'), why: 'new' })
+  bench.join(hub)
+  await bench.until('it is in step', () => bench.replica.status().state === 'in step')
+  t.same(hub.live(), { d: '/', 'd/one': 'first', 'd/e': '/', 'd/e/two': 'second' })
+  t.same(bench.files(), hub.live())
+})
+
+t.test('a directory that is deleted here and gets a new file elsewhere is kept, and not waited for', async (t) => {
+  const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+  bench.write('d/old', 'old')
+  await bench.start(hub)
+  bench.leave()
+  bench.remove('d')
+  await bench.until('its absence is seen', () => bench.replica.status().pending > 1)
+  hub.other({ 'd/new': 'made meanwhile' })
+  bench.join(hub)
+  await bench.until('the new file is here', () => existsSync(bench.at('d/new')))
+  bench.tell({ kind: 'tree', dir: rel('d'), why: 'new' })
+  await bench.until('it is in step', () => bench.replica.status().state === 'in step')
+  t.same(hub.live(), { d: '/', 'd/new': 'made meanwhile' })
+  t.same(bench.files(), hub.live())
+})
 
 t.test('a few deletes, and moves of any number, are not held', async (t) => {
   const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]

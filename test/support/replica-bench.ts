@@ -143,6 +143,11 @@ export class ReplicaBench {
     ])
   }
 
+  /** The watch says so. */
+  tell(...events: WatchEvent[]): void {
+    this.#events(events)
+  }
+
   hint(...paths: string[]): void {
     this.#events(paths.map((path) => ({ kind: 'whole', path: rel(path) })))
   }
