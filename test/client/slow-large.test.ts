@@ -1,9 +1,8 @@
 // Large contents over a slow link: bytes are counted, with text and with what does not shrink, both ways.
 import { renameSync, writeFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
-import { noise } from '../support/contents.ts'
-import { InProcess } from '../support/in-process.ts'
-import { slowRelay } from '../support/slow-relay.ts'
+import t from 'tap'
+import { noise, words } from '../support/contents.ts'
+import { slowTrio, type SlowTrio } from '../support/slow-trio.ts'
 
 const MIB = 1024 * 1024
 /** A third of what counts as slow. */
@@ -13,32 +12,10 @@ const WORDS = 0.5 * MIB
 const SIZE = 8 * MIB
 const HALF = SIZE / 2
 
-const WORD_LIST = Array.from({ length: 256 }, (_, index) =>
-  noise(6, index + 1)
-    .toString('base64')
-    .slice(0, 3 + (index % 6)),
-)
-
-/** Words in no order. */
-function text(seed: number, size = SIZE): Buffer {
-  return Buffer.from(Array.from(noise(size / 3, seed), (byte) => WORD_LIST[byte] ?? '').join(' ')).subarray(0, size)
-}
-
-/** A coordinator, ann with a link of her own, and bob over a slow one, or the other way round. */
-async function joined(t: Test, slow: 'ann' | 'bob') {
-  const nodes = InProcess.open(t, { clients: ['ann', 'bob'] })
-  await nodes.startServer()
-  const relay = await slowRelay(t, nodes.coordinator.port(), BYTES_PER_SECOND)
-  for (const name of ['ann', 'bob']) {
-    nodes.way = name === slow ? relay.port : undefined
-    await nodes.startClient(name)
-  }
-  await nodes.inStep()
-  return { nodes, relay }
-}
+const text = (seed: number, size = SIZE) => words(size, seed)
 
 /** Lets ann put a file, and waits until all have it; the bytes that this took over the slow link. */
-async function moved({ nodes, relay }: Awaited<ReturnType<typeof joined>>, name: string, body: Buffer) {
+async function moved({ nodes, relay }: SlowTrio, name: string, body: Buffer) {
   const before = { ...relay.carried }
   writeFileSync(`${nodes.dir}/aside`, body)
   renameSync(`${nodes.dir}/aside`, nodes.place('ann').at(name))
@@ -54,7 +31,7 @@ for (const [slow, way] of [
   t.test(
     `${way}: a large content is measured while it moves; what follows of it, and the next, is deflated`,
     async (t) => {
-      const nodes = await joined(t, slow)
+      const nodes = await slowTrio(t, slow, BYTES_PER_SECOND)
       const first = await moved(nodes, 'first', text(1))
       t.ok(first[way] < SIZE * 0.85 && first[way] > SIZE / 4, `${first[way]} of ${SIZE}: the start goes as it is`)
       const next = await moved(nodes, 'next', text(2))
@@ -64,7 +41,7 @@ for (const [slow, way] of [
   )
 
   t.test(`${way}: what does not shrink takes no more than it is`, async (t) => {
-    const nodes = await joined(t, slow)
+    const nodes = await slowTrio(t, slow, BYTES_PER_SECOND)
     await moved(nodes, 'text', text(3, 2 * MIB))
     const random = await moved(nodes, 'noise', noise(HALF))
     t.ok(random[way] >= HALF && random[way] < HALF + WORDS, `${random[way]} of ${HALF}`)

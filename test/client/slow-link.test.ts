@@ -1,9 +1,8 @@
 // Small contents over a slow link: bytes are counted, with texts and with what does not shrink.
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
-import { InProcess } from '../support/in-process.ts'
-import { noise } from '../support/contents.ts'
-import { slowRelay } from '../support/slow-relay.ts'
+import t from 'tap'
+import { noise, words } from '../support/contents.ts'
+import { slowTrio, type SlowTrio } from '../support/slow-trio.ts'
 
 const MIB = 1024 * 1024
 /** A tenth of what counts as slow. */
@@ -14,32 +13,10 @@ const FILE_BYTES = 100_000
 const FILES = 40
 const TOTAL = FILES * FILE_BYTES
 
-const WORD_LIST = Array.from({ length: 256 }, (_, index) =>
-  noise(6, index + 1)
-    .toString('base64')
-    .slice(0, 3 + (index % 6)),
-)
-
-/** Words in no order. */
-function text(seed: number, size = FILE_BYTES): Buffer {
-  return Buffer.from(Array.from(noise(size, seed), (byte) => WORD_LIST[byte] ?? '').join(' ')).subarray(0, size)
-}
-
-/** A coordinator, ann with a link of her own, and bob over a slow one, or the other way round. */
-async function joined(t: Test, slow: 'ann' | 'bob') {
-  const nodes = InProcess.open(t, { clients: ['ann', 'bob'] })
-  await nodes.startServer()
-  const relay = await slowRelay(t, nodes.coordinator.port(), BYTES_PER_SECOND)
-  for (const name of ['ann', 'bob']) {
-    nodes.way = name === slow ? relay.port : undefined
-    await nodes.startClient(name)
-  }
-  await nodes.inStep()
-  return { nodes, relay }
-}
+const text = (seed: number, size = FILE_BYTES) => words(size, seed)
 
 /** Lets ann put files, and waits until all have them; the bytes that this took over the slow link. */
-async function moved({ nodes, relay }: Awaited<ReturnType<typeof joined>>, dir: string, bodies: readonly Buffer[]) {
+async function moved({ nodes, relay }: SlowTrio, dir: string, bodies: readonly Buffer[]) {
   const before = { ...relay.carried }
   // All at once, so that it is one pack where it fits one.
   const aside = `${nodes.dir}/aside`
@@ -61,7 +38,7 @@ for (const [slow, way] of [
   ['bob', 'down'],
 ] as const) {
   t.test(`${way}: nothing is guessed of a link; once it is known to be slow, texts take less than half`, async (t) => {
-    const nodes = await joined(t, slow)
+    const nodes = await slowTrio(t, slow, BYTES_PER_SECOND)
     const guessed = await moved(nodes, 'first', first())
     t.ok(guessed[way] >= 15 * FILE_BYTES, `${guessed[way]} of ${15 * FILE_BYTES}: the first go as they are`)
     const known = await moved(nodes, 'texts', texts(1))
@@ -70,7 +47,7 @@ for (const [slow, way] of [
   })
 
   t.test(`${way}: what does not shrink takes no more than it is`, async (t) => {
-    const nodes = await joined(t, slow)
+    const nodes = await slowTrio(t, slow, BYTES_PER_SECOND)
     await moved(nodes, 'first', first())
     const known = await moved(nodes, 'noise', noises(1))
     t.ok(known[way] >= TOTAL && known[way] < TOTAL + WORDS, `${known[way]} of ${TOTAL}`)
@@ -81,7 +58,7 @@ for (const [slow, way] of [
 }
 
 t.test('a coordinator that takes no deflated packs gets plain ones after the first', async (t) => {
-  const nodes = await joined(t, 'ann')
+  const nodes = await slowTrio(t, 'ann', BYTES_PER_SECOND)
   await moved(nodes, 'first', first())
   const { store } = nodes.nodes.hub()
   const seen: string[] = []

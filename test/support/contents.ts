@@ -18,6 +18,17 @@ export function noise(size: number, seed = 1): Buffer {
   return Buffer.from(words.buffer, 0, size)
 }
 
+const WORDS = Array.from({ length: 256 }, (_, index) =>
+  noise(6, index + 1)
+    .toString('base64')
+    .slice(0, 3 + (index % 6)),
+)
+
+/** Words in no order: text that shrinks to a third or so. */
+export function words(size: number, seed: number): Buffer {
+  return Buffer.from(Array.from(noise(size / 3, seed), (byte) => WORDS[byte] ?? '').join(' ')).subarray(0, size)
+}
+
 /** The chunks of `bytes`, cut one after the other. */
 export function chunksOf(bytes: Uint8Array): Uint8Array[] {
   const chunks: Uint8Array[] = []

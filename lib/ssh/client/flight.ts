@@ -61,6 +61,37 @@ export class Flight {
   }
 }
 
+/** A file that is fetched in pieces of one size; the last may be shorter. `pace` waits until so many bytes more may pass. */
+export interface Pieces {
+  readonly from: number
+  readonly size: number
+  readonly pieceBytes: number
+  readonly isStopped: () => boolean
+  readonly pace?: (bytes: number) => Promise<void>
+}
+
+/** Has all pieces fetched, as many at once as there is room for. Nothing is under way any more once it settles; what fails first fails all. */
+export async function fetchPieces(
+  { flight, calls }: { readonly flight: Flight; readonly calls: { fail(error: unknown): void } },
+  { from, size, pieceBytes, isStopped, pace }: Pieces,
+  fetch: (offset: number, length: number) => Promise<void>,
+): Promise<void> {
+  try {
+    for (let at = from; at < size && !isStopped(); at += pieceBytes) {
+      const length = Math.min(pieceBytes, size - at)
+      await pace?.(length)
+      await flight.room(length)
+      flight.add(length, fetch(at, length))
+    }
+    await flight.landed()
+  } catch (error) {
+    calls.fail(error)
+    throw error
+  } finally {
+    await flight.settled()
+  }
+}
+
 /** How far a file is whole from its start, while parts of it become so out of order. */
 export class WholeMark {
   readonly #later = new Map<number, number>()

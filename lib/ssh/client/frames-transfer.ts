@@ -3,7 +3,7 @@
 import ssh2 from 'ssh2'
 import { Refused } from '../../errors.ts'
 import { AS_IS_HEADER, frameInPlace, Looks, parseFrame, stretchOf } from '../deflated-frames.ts'
-import { BufferPool, Flight, WholeMark } from './flight.ts'
+import { BufferPool, fetchPieces, Flight, WholeMark } from './flight.ts'
 import { PieceQueue, writePieces } from '../piece-queue.ts'
 import { LocalBlocks, type LocalPart } from './local-blocks.ts'
 import type { Handle, SftpCalls } from './sftp-calls.ts'
@@ -115,19 +115,8 @@ export async function getFrames(
     onOpen?.()
     const flight = new Flight(READ_IN_FLIGHT)
     const stretches = new Stretches({ calls, handle, fd }, transfer)
-    try {
-      for (let at = from; at < size && !isStopped(); at += READ_BYTES) {
-        const length = Math.min(READ_BYTES, size - at)
-        await flight.room(length)
-        flight.add(length, stretches.fetch(at, length))
-      }
-      await flight.landed()
-    } catch (error) {
-      calls.fail(error)
-      throw error
-    } finally {
-      await flight.settled()
-    }
+    const pieces = { from, size, pieceBytes: READ_BYTES, isStopped }
+    await fetchPieces({ flight, calls }, pieces, (offset, length) => stretches.fetch(offset, length))
     calls.abandon(handle)
     return stretches.end
   })

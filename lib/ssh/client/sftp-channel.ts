@@ -4,7 +4,7 @@ import ssh2 from 'ssh2'
 import type { SFTPWrapper } from 'ssh2'
 import { systemClock, type Clock } from '../../daemon/clock.ts'
 import { PieceQueue, writePieces } from '../piece-queue.ts'
-import { BufferPool, Flight, WholeMark } from './flight.ts'
+import { BufferPool, fetchPieces, Flight, WholeMark } from './flight.ts'
 import { LocalBlocks } from './local-blocks.ts'
 import { ChannelWatch, isNoSuchFile, toSftpError, type Handle, type SftpCalls } from './sftp-calls.ts'
 
@@ -220,20 +220,8 @@ export class SftpChannel implements AsyncDisposable {
           mark.add(offset, length)
           onProgress?.(mark.end)
         }
-        try {
-          for (let at = from; at < size && !isStopped(); at += READ_BYTES) {
-            const length = Math.min(READ_BYTES, size - at)
-            await this.#paceDownload?.(length, signal)
-            await flight.room(length)
-            flight.add(length, fetch(at, length))
-          }
-          await flight.landed()
-        } catch (error) {
-          calls.fail(error)
-          throw error
-        } finally {
-          await flight.settled()
-        }
+        const pace = async (bytes: number) => await this.#paceDownload?.(bytes, signal)
+        await fetchPieces({ flight, calls }, { from, size, pieceBytes: READ_BYTES, isStopped, pace }, fetch)
         calls.abandon(handle)
         return mark.end
       },

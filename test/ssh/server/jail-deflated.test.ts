@@ -9,10 +9,10 @@ import { hostPath } from '../../../lib/model/path.ts'
 import { parseFrame, STRETCH_MAX, stretchOf } from '../../../lib/ssh/deflated-frames.ts'
 import { WorkRoom } from '../../../lib/ssh/server/jail-deflated.ts'
 import { jail } from '../../../lib/ssh/server/jail.ts'
-import { SftpError, statusOf, type ReadHandle } from '../../../lib/ssh/server/sftp-tree.ts'
+import { SftpError, type ReadHandle } from '../../../lib/ssh/server/sftp-tree.ts'
 import { OPEN_FLAG, REPLY, REQUEST, STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
 import { noise } from '../../support/contents.ts'
-import { Gate, openRequest, RawPeer, request } from './sftp-fixture.ts'
+import { Gate, openRequest, RawPeer, request, statusWhen } from './sftp-fixture.ts'
 
 const text = Buffer.alloc(1_000_000, 'a log of many lines is mostly words; ')
 const mixed = Buffer.concat([text.subarray(0, 300_000), noise(300_000), text.subarray(0, 5000)])
@@ -62,15 +62,6 @@ async function read(file: ReadHandle, position: number, length: number) {
   const got = await file.read(target, position, Math.min(target.length, file.size - position))
   const framed = parseFrame(target.subarray(0, got), length)
   return { got, bytes: framed === undefined ? undefined : await stretchOf(framed) }
-}
-
-async function statusWhen(act: () => unknown): Promise<number> {
-  try {
-    await act()
-    return STATUS.ok
-  } catch (cause) {
-    return statusOf(cause).status
-  }
 }
 
 t.test('a READ gets the bytes of its place in the file, deflated when they shrink', async (t) => {

@@ -7,8 +7,9 @@ import t, { type Test } from 'tap'
 import { hostPath } from '../../../lib/model/path.ts'
 import { PackedRoom, parsePackedName } from '../../../lib/ssh/server/jail-packed.ts'
 import { jail } from '../../../lib/ssh/server/jail.ts'
-import { statusOf, type ReadHandle } from '../../../lib/ssh/server/sftp-tree.ts'
+import type { ReadHandle } from '../../../lib/ssh/server/sftp-tree.ts'
 import { STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
+import { statusWhen } from './sftp-fixture.ts'
 import { noise } from '../../support/contents.ts'
 
 const MIB = 1024 * 1024
@@ -40,15 +41,6 @@ async function whole(file: ReadHandle): Promise<Buffer> {
   let end = 0
   for (let got = 1; got > 0; end += got) got = await file.read(target.subarray(end), end, 7000)
   return target.subarray(0, end)
-}
-
-async function statusWhen(act: () => unknown): Promise<number> {
-  try {
-    await act()
-    return STATUS.ok
-  } catch (cause) {
-    return statusOf(cause).status
-  }
 }
 
 t.test('a stretch of a pack comes deflated, whole and in any pieces', async (t) => {

@@ -15,9 +15,9 @@ import t, { type Test } from 'tap'
 import { hostPath } from '../../../lib/model/path.ts'
 import { jail, type JailFolder } from '../../../lib/ssh/server/jail.ts'
 import type { Attrs, ReadHandle, SftpTree, WriteHandle } from '../../../lib/ssh/server/sftp-tree.ts'
-import { statusOf } from '../../../lib/ssh/server/sftp-tree.ts'
 import { STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
 import { parseVirtualPath } from '../../../lib/ssh/server/virtual-path.ts'
+import { statusWhen } from './sftp-fixture.ts'
 
 const SHA = 'ab' + '0'.repeat(62)
 const NEW = { create: true, exclusive: false, truncate: true }
@@ -51,16 +51,6 @@ function at(path: string): string[] {
   const names = parseVirtualPath(path)
   if (names === undefined) throw new Error('not a path')
   return names
-}
-
-/** The status that `act` fails with; 0 when it does not. */
-async function statusWhen(act: () => unknown): Promise<number> {
-  try {
-    await act()
-    return STATUS.ok
-  } catch (cause) {
-    return statusOf(cause).status
-  }
 }
 
 async function readAll(tree: SftpTree, path: string): Promise<string> {

@@ -3,7 +3,7 @@
 import { duplexPair, type Duplex } from 'node:stream'
 import { SFTP_LIMITS, type SftpLimits } from '../../../lib/ssh/server/limits.ts'
 import { serveSftp } from '../../../lib/ssh/server/sftp-server.ts'
-import { SftpError, type Attrs, type SftpTree } from '../../../lib/ssh/server/sftp-tree.ts'
+import { SftpError, statusOf, type Attrs, type SftpTree } from '../../../lib/ssh/server/sftp-tree.ts'
 import { FieldReader, PacketReader, PacketWriter, REPLY, REQUEST, STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
 
 export interface Reply {
@@ -197,4 +197,14 @@ export class MemoryTree implements SftpTree {
 
 function attrs(bytes: Buffer): Attrs {
   return { kind: 'file', size: bytes.length, mode: 0o600, mtime: 1 }
+}
+
+/** The status that `act` fails with; `STATUS.ok` when it does not. */
+export async function statusWhen(act: () => unknown): Promise<number> {
+  try {
+    await act()
+    return STATUS.ok
+  } catch (cause) {
+    return statusOf(cause).status
+  }
 }
