@@ -1,17 +1,7 @@
 // Changes a user's folder: the only code that does. One step at a time, each atomic, each after re-checking what it expects.
 
 import { randomBytes } from 'node:crypto'
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  rmdirSync,
-  symlinkSync,
-} from 'node:fs'
+import { chmodSync, closeSync, fstatSync, lstatSync, mkdirSync, rmdirSync, symlinkSync } from 'node:fs'
 import { SyncError } from '../errors.ts'
 import { samePrint } from '../model/entry.ts'
 import type { DirEntry, Fingerprint } from '../model/entry.ts'
@@ -21,9 +11,9 @@ import type { WriteResult, WriteStep } from '../model/write-step.ts'
 import { sameButCtime } from './fingerprint.ts'
 import { openStaging, syncAll, syncDir } from './own-dir.ts'
 import { lookAtPlace } from './native-files.ts'
-import { discardStaged, isAsExpected, publish, publishNew, takeOut } from './publish.ts'
+import { discardStaged, isAsExpected, publishMove, publish, takeOut } from './publish.ts'
 import type { Staged } from './publish.ts'
-import { DirsInRow, O_PATH, placeAt } from './safe-dir.ts'
+import { DirsInRow, placeAt } from './safe-dir.ts'
 import type { SafeDirs } from './safe-dir.ts'
 import { setFileMeta, setMode } from './set-meta.ts'
 import { stageBody } from './stage-body.ts'
@@ -221,11 +211,11 @@ export class FolderWriter implements Disposable {
     const parent = this.#parentFor(path, true)
     if (parent === undefined) return DIFFERS
     const target = placeAt(parent, nameOf(path))
-    if (!renamed(old, target, expectFrom)) return DIFFERS
+    if (!publishMove(old, target, expectFrom)) return DIFFERS
     const moved = lookAtPlace(target)
     if (moved === undefined || moved === 'special' || !sameButCtime(expectFrom, moved)) {
       // Edited in the last instant: it goes back. When its place is taken by now, it stays where it is and the next scan finds it there.
-      if (moved !== undefined) renamed(target, old, moved === 'special' ? expectFrom : moved)
+      if (moved !== undefined) publishMove(target, old, moved === 'special' ? expectFrom : moved)
       return DIFFERS
     }
     this.#touched.add(parentOf(from)).add(parentOf(path))
@@ -391,19 +381,4 @@ function printAt(place: string): Fingerprint {
   const found = lookAtPlace(place)
   if (found === undefined || found === 'special') throw Object.assign(new Error('ENOENT: staging'), { code: 'ENOENT' })
   return found
-}
-
-/** Renames what stands at `from`, as `print` says, to `to`, where nothing may stand. */
-function renamed(from: string, to: string, print: Fingerprint): boolean {
-  const isSealed = print.kind === 'dir' && (print.mode & 0o200) === 0
-  if (!isSealed) return publishNew({ place: from, print }, to) === 'done'
-  // A directory that changes its parent must be writable itself for that moment.
-  const fd = openSync(from, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
-  try {
-    chmodSync(`/proc/self/fd/${fd}`, print.mode | 0o200)
-    return publishNew({ place: from, print }, to) === 'done'
-  } finally {
-    chmodSync(`/proc/self/fd/${fd}`, print.mode)
-    closeSync(fd)
-  }
 }

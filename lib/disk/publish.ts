@@ -1,11 +1,12 @@
 // Publishes what is staged: one atomic rename, and only onto what is expected there.
 
-import { linkSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, closeSync, constants, linkSync, openSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
 import { samePrint } from '../model/entry.ts'
 import type { Fingerprint } from '../model/entry.ts'
 import { sameButCtime } from './fingerprint.ts'
 import { lookAtPlace } from './native-files.ts'
 import { renameExchange, renameNoReplace } from './native.ts'
+import { O_PATH } from './safe-dir.ts'
 import { codeOf } from './trouble.ts'
 
 /** Something staged on the same file system: where, and its fingerprint there. */
@@ -41,6 +42,21 @@ export function publishNew({ place, print }: Staged, target: string): 'done' | '
   // RACE: this file system has neither RENAME_NOREPLACE nor hard links; a file made here since the line above is replaced.
   renameSync(place, target)
   return 'done'
+}
+
+/** Renames what stands at `from`, as `print` says, to `to`; `false` when something stands there. */
+export function publishMove(from: string, to: string, print: Fingerprint): boolean {
+  const isSealed = print.kind === 'dir' && (print.mode & 0o200) === 0
+  if (!isSealed) return publishNew({ place: from, print }, to) === 'done'
+  // A directory that changes its parent must be writable itself for that moment.
+  const fd = openSync(from, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    chmodSync(`/proc/self/fd/${fd}`, print.mode | 0o200)
+    return publishNew({ place: from, print }, to) === 'done'
+  } finally {
+    chmodSync(`/proc/self/fd/${fd}`, print.mode)
+    closeSync(fd)
+  }
 }
 
 /** Removes what is staged, unless something else has come to stand there: that is somebody's. */
