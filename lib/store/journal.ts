@@ -1,6 +1,6 @@
 // The journal: the coordinator's record of one folder. Only its commit makes a revision exist.
 
-import type { HeadPlace, Patch, PlacedHead } from '../model/content.ts'
+import type { HeadPlace, Patch } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import { isBelow } from '../model/path.ts'
 import type { DirPath, RelPath } from '../model/path.ts'
@@ -8,20 +8,17 @@ import type { Collision, Revision, Seq, Stamp } from '../model/revision.ts'
 import { below, deepRange } from './below.ts'
 import type { ReadRows } from './below.ts'
 import { ENTRY_COLUMNS, entryValues, number, pathValues, text, whatValue } from './columns.ts'
-import type { Value } from './engine.ts'
 import { Contents } from './contents.ts'
 import type { KeptContent, NewContent, PackUse } from './contents.ts'
 import { openDatabase } from './database.ts'
 import type { Database, DatabaseOptions } from './database.ts'
-import { hasLiveBelow, headOf, headsOf, withLiveBelow } from './heads.ts'
+import { hasLiveBelow, headOf, headsAfter, headsOf, withLiveBelow } from './heads.ts'
+import type { HeadPage } from './heads.ts'
 import {
   HEAD_FIELDS,
-  PLACED,
-  PLACED_FIELDS,
   REVISIONS,
   readClient,
   readCollision,
-  readPlacedHead,
   readRevision,
   readStamp,
   readStampedHead,
@@ -40,17 +37,6 @@ export interface Commit {
   readonly collisions: readonly Collision[]
   readonly contents: readonly NewContent[]
   readonly nowMs?: number
-}
-
-/**
- * Heads in the order of their Seq. `upTo`: with those of the pages before they are all there is up to this Seq. `more`: there is more after it.
- * `rest`: the page ended among heads of one Seq, and goes on after that place.
- */
-export interface HeadPage {
-  readonly heads: PlacedHead[]
-  readonly upTo: Seq
-  readonly more: boolean
-  readonly rest?: HeadPlace
 }
 
 /** One folder's journal. Open it once per machine; what `commit` returned from is on the disk. */
@@ -164,17 +150,7 @@ export class Journal {
    * (who knows nothing has nothing to remove).
    */
   headsAfter(since: Seq | HeadPlace, limit: number, { live }: { readonly live: boolean }): HeadPage {
-    const kept = live || since === 0 ? 'AND kind IS NOT NULL' : ''
-    const [after, values] = typeof since === 'number' ? ['seq > ?', [since]] : [AFTER_PLACE, orderValues(since)]
-    const sql = `SELECT ${PLACED_FIELDS} FROM ${PLACED} WHERE ${after} ${kept} ORDER BY seq, parent, name LIMIT ?`
-    const heads = this.#db.all(readPlacedHead, sql, ...values, limit)
-    const last = heads.at(-1)?.head
-    if (last === undefined || heads.length < limit) return { heads, upTo: this.seq(), more: false }
-    const rest = { seq: last.seq, path: last.path }
-    const next = `SELECT seq FROM heads WHERE ${AFTER_PLACE} ${kept} ORDER BY seq, parent, name LIMIT 1`
-    const seq = this.#db.get((row) => number(row, 'seq'), next, ...orderValues(rest))
-    if (seq === undefined) return { heads, upTo: this.seq(), more: false }
-    return seq === rest.seq ? { heads, upTo: seq - 1, more: true, rest } : { heads, upTo: rest.seq, more: true }
+    return headsAfter(this.#db, since, { limit, live, newest: this.seq() })
   }
 
   /** Every kept revision of `path`, losers too, oldest first; those too of where it stood before a directory above it was moved. */
@@ -383,7 +359,6 @@ export class Journal {
   }
 }
 
-const AFTER_PLACE = '(seq, parent, name) > (?, ?, ?)'
 const STAMPS = many('(?)', (keys) => `SELECT seq, time_ms, peer FROM revisions WHERE seq IN ${keys}`)
 const META = 'SELECT value FROM meta WHERE key = ?'
 const SET_META = 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)'
@@ -403,7 +378,3 @@ const SUPERSEDED = `SELECT seq, path, time_ms, superseded_ms, (SELECT count(*) F
   FROM revisions WHERE superseded_ms IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?`
 const COUNT_LIVE = `SELECT count(*) AS heads FROM heads
   WHERE kind IS NOT NULL AND ((parent = ? AND name = ?) OR parent = ? OR (parent >= ? AND parent < ?))`
-
-function orderValues({ seq, path }: HeadPlace): readonly Value[] {
-  return [seq, ...pathValues(path)]
-}
