@@ -2,6 +2,7 @@
 
 import { Worker, type ResourceLimits, type Transferable } from 'node:worker_threads'
 import { systemClock, type Clock } from './clock.ts'
+import { keepYoungSmall } from './free-memory.ts'
 import { unpackError } from './job-error.ts'
 import {
   FREE_MEMORY,
@@ -168,6 +169,7 @@ export class WorkerLane<Jobs extends JobShapes> implements AsyncDisposable {
 
   #hear(message: FromWorker): void {
     const job = this.#current
+    if (message.say === 'loaded') keepYoungSmall()
     if (message.say === 'loaded' || job?.id !== message.id) return
     if (message.say === 'part') {
       this.#pass(job, message.part)

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import koffi from 'koffi'
 import t from 'tap'
 import { collectGarbage, keepFreeRoom, shareArenas, trimFreeRoom } from '../../lib/daemon/free-memory.ts'
@@ -33,4 +35,16 @@ t.test('free room is kept until it is given back, where the C library can do tha
   for (let i = 0; i < 16; i++) blocks.push(koffi.alloc('uint8_t', 1024 * 1024))
   for (const block of blocks) koffi.free(block)
   t.equal(await trimFreeRoom(), hasGlibc)
+})
+
+const YOUNG = fileURLToPath(new URL(`./young-room.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url))
+
+t.test('young objects take little room once that was asked for, and when a thread has begun', (t) => {
+  for (const words of [[], ['thread'], ['small'], ['small', 'thread']]) {
+    const said = execFileSync(process.execPath, [YOUNG, ...words], { encoding: 'utf8' })
+    const { before, most } = JSON.parse(said) as { before: number; most: number }
+    const isSmall = most <= 4 * before
+    t.equal(isSmall, words.length > 0, `${words.join(' ')}: from ${String(before)} to ${String(most)}`)
+  }
+  t.end()
 })
