@@ -2,7 +2,7 @@
 
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Clock } from '../daemon/clock.ts'
-import { keepFreeRoom, keepYoungSmall, shareArenas } from '../daemon/free-memory.ts'
+import { keepFreeRoom, shareArenas } from '../daemon/free-memory.ts'
 import type { Log } from '../daemon/log.ts'
 import { openMessageLog } from '../daemon/message-log.ts'
 import { notifySystemd } from '../daemon/notify-systemd.ts'
@@ -47,7 +47,6 @@ export async function runDaemon(node: NodeConfig, options: RunOptions, signal: A
       hint: 'Ask it with "monitor status", or stop it first',
     })
   }
-  keepYoungSmall()
   await shareArenas()
   await keepFreeRoom()
   using messageLog = openMessageLog(node.log.messagesFile, { clock })

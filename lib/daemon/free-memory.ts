@@ -27,7 +27,7 @@ export async function trimFreeRoom(): Promise<boolean> {
 
 /**
  * Has V8 collect young objects in the room it has for them now, where it would take up to 32 MiB before it does. Whenever a thread begins V8
- * forgets that, so it is said again.
+ * forgets that, so a lane says it again.
  */
 export function keepYoungSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1')
