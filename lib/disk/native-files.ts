@@ -27,14 +27,17 @@ const close: (fd: number) => number = libc.func('close', 'int', ['int'])
 
 /**
  * `struct statx` of statx(2), which is the same on every machine: in halves (mode), and in eighths (ino, size, seconds of ctime and mtime, each
- * with nanoseconds in the 4 bytes after it). Written and read within one call.
+ * with nanoseconds in the 4 bytes after it). The inode is read with a sign, as Node tells it: so it is in every base.
  */
-const RAW = new ArrayBuffer(256)
-const BYTES = new Uint8Array(RAW)
-const HALVES = new Uint16Array(RAW)
-const QUARTERS = new Uint32Array(RAW)
-const EIGHTHS = new BigUint64Array(RAW)
-const SECONDS = new BigInt64Array(RAW)
+class RawStatx {
+  readonly bytes = new Uint8Array(256)
+  readonly halves = new Uint16Array(this.bytes.buffer)
+  readonly quarters = new Uint32Array(this.bytes.buffer)
+  readonly eighths = new BigInt64Array(this.bytes.buffer)
+}
+
+/** Written and read within one call. */
+const RAW = new RawStatx()
 const MODE = 14
 const INO = 4
 const SIZE = 5
@@ -63,7 +66,7 @@ export function closeFile(fd: number): void {
 /** What stands at `place`; `special` for a pipe, socket or device. Throws a Node-style error when that cannot be known. */
 export function lookAtPlace(place: string): Fingerprint | 'special' | undefined {
   const { dirFd, name } = atOf(place)
-  if (statx?.(dirFd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, BYTES) === 0) return readStatx() ?? 'special'
+  if (statx?.(dirFd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, RAW.bytes) === 0) return printOfStatx() ?? 'special'
   // Nothing there, an error that Node words better, or no such call here.
   const stats = lstatSync(place, { bigint: true, throwIfNoEntry: false })
   return stats === undefined ? undefined : (printOf(stats) ?? 'special')
@@ -71,28 +74,29 @@ export function lookAtPlace(place: string): Fingerprint | 'special' | undefined 
 
 /** The fingerprint of the open file `fd`; `undefined` for a pipe, socket or device. Throws a Node-style error. */
 export function printOfFile(fd: number): Fingerprint | undefined {
-  if (statx?.(fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, BYTES) === 0) return readStatx()
+  if (statx?.(fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, RAW.bytes) === 0) return printOfStatx()
   return printOf(fstatSync(fd, { bigint: true }))
 }
 
-function readStatx(): Fingerprint | undefined {
-  const mode = HALVES[MODE] ?? 0
+/** The fingerprint that statx(2) has written; `undefined` for a pipe, socket or device. */
+export function printOfStatx(raw: Omit<RawStatx, 'bytes'> = RAW): Fingerprint | undefined {
+  const mode = raw.halves[MODE] ?? 0
   const kind = KINDS.get(mode & S_IFMT)
   if (kind === undefined) return undefined
   return {
     kind,
-    size: Number(EIGHTHS[SIZE]),
-    mtimeNs: nanoseconds(MTIME),
-    ctimeNs: nanoseconds(CTIME),
-    ino: String(EIGHTHS[INO]),
+    size: Number(raw.eighths[SIZE]),
+    mtimeNs: nanoseconds(raw, MTIME),
+    ctimeNs: nanoseconds(raw, CTIME),
+    ino: String(raw.eighths[INO]),
     mode: mode & 0o777,
   }
 }
 
 /** The moment whose seconds are at `index`, as decimal nanoseconds. */
-function nanoseconds(index: number): string {
-  const seconds = SECONDS[index] ?? 0n
-  const rest = QUARTERS[2 * index + 2] ?? 0
+function nanoseconds({ quarters, eighths }: Omit<RawStatx, 'bytes'>, index: number): string {
+  const seconds = eighths[index] ?? 0n
+  const rest = quarters[2 * index + 2] ?? 0
   if (seconds > 0n) return `${seconds}${String(rest).padStart(9, '0')}`
   return (seconds * 1_000_000_000n + BigInt(rest)).toString()
 }

@@ -130,7 +130,7 @@ export const PLAIN_FIELDS = `CASE coalesce(print_kind, kind) WHEN 1 THEN 32768 W
     | coalesce(print_mode, mode),
   coalesce(print_size, size),
   ${ifInteger('coalesce(print_mtime_ns, mtime_ns)', '/ 1000000000')}, coalesce(print_mtime_ns, mtime_ns) % 1000000000,
-  ${ifInteger('ctime_ns', '/ 1000000000')}, ctime_ns % 1000000000, ${ifInteger('ino', '>> 32')}, ino & 4294967295`
+  ${ifInteger('ctime_ns', '/ 1000000000')}, ctime_ns % 1000000000, ${ifInteger('ino', '>> 32 & 4294967295')}, ino & 4294967295`
 
 function ifInteger(column: string, then: string): string {
   return `CASE WHEN typeof(${column}) = 'integer' THEN ${column} ${then} END`

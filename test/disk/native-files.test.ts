@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { printOf } from '../../lib/disk/fingerprint.ts'
-import { closeFile, lookAtPlace, openFile, printOfFile } from '../../lib/disk/native-files.ts'
+import { closeFile, lookAtPlace, openFile, printOfFile, printOfStatx } from '../../lib/disk/native-files.ts'
 import { atOf, setTimesNs } from '../../lib/disk/native.ts'
 import { openRoot, placeAt } from '../../lib/disk/safe-dir.ts'
 
@@ -47,6 +47,32 @@ t.test('a look says what lstat says, by a path and by an open directory, whateve
   closeSync(dir)
   t.end()
 })
+
+t.test(
+  'a file whose inode has its highest bit set is known again by whoever looks: with the sign that Node gives it',
+  (t) => {
+    const bytes = Buffer.alloc(256)
+    bytes.writeUInt16LE(0o100640, 28)
+    bytes.writeBigUInt64LE(2n ** 63n + 5n, 32)
+    bytes.writeBigUInt64LE(7n, 40)
+    bytes.writeBigInt64LE(1n, 96)
+    bytes.writeUInt32LE(2, 104)
+    bytes.writeBigInt64LE(-1n, 112)
+    bytes.writeUInt32LE(3, 120)
+    const raw = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)
+    const halves = new Uint16Array(raw)
+    const quarters = new Uint32Array(raw)
+    const eighths = new BigInt64Array(raw)
+    const print = printOfStatx({ halves, quarters, eighths })
+    t.same(print, {
+      ...{ kind: 'file', size: 7, mtimeNs: '-999999997', ctimeNs: '1000000002', mode: 0o640 },
+      ino: BigInt.asIntN(64, 2n ** 63n + 5n).toString(),
+    })
+    const stats = { ...lstatSync(t.testdir(), { bigint: true }), mode: 0o100640n, ino: -(2n ** 63n) + 5n }
+    t.equal(printOf(stats)?.ino, print?.ino, 'as lstat of Node, which has signed numbers only')
+    t.end()
+  },
+)
 
 t.test('a file is made, written and looked at by its descriptor; what cannot be opened says why', (t) => {
   const root = t.testdir({ dir: {} })

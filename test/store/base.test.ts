@@ -101,16 +101,18 @@ onEachEngine(
       row('d/d', dir),
       { ...row('d/l', link), print: printOf(link, { ino: String(2n ** 63n - 1n) }) },
       { ...row('d/h', huge), print: printOf(huge, { mtimeNs: '9300000000000000000', ino: String(2n ** 64n - 1n) }) },
+      { ...row('d/s'), print: printOf(file('d/s'), { ino: String(-(2n ** 63n) + 5n) }) },
       row('d/d/below'),
     ])
     const prints = base.plainPrints(path('d'))
     const numbers = (name: string): unknown[] => (prints.get(name) ?? []).slice(0, 8)
-    t.same([...prints.keys()].sort(), ['d', 'f', 'h', 'l'])
+    t.same([...prints.keys()].sort(), ['d', 'f', 'h', 'l', 's'])
     const times = [1_700_000_000, 123_456_789, 1_700_000_000, 999_999_999]
     t.same(numbers('f'), [0o100644, 3, ...times, 0, 131])
     t.same(numbers('d'), [0o040755, 4096, 1_700_000_000, 1, 1_700_000_000, 999_999_999, 0, 131])
     t.same(numbers('l').slice(6), [2 ** 31 - 1, 2 ** 32 - 1])
     t.equal(numbers('l')[0], 0o120777)
+    t.same(numbers('s').slice(6), [2 ** 31, 5], 'the halves of an inode have no sign')
     t.equal(numbers('h')[2], null)
     t.equal(numbers('h')[6], null)
   },
