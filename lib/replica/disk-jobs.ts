@@ -8,6 +8,7 @@ import { compileIgnore, type Ignored } from '../disk/ignore.ts'
 import { assembleLocal, assembleObject, extractLiterals, type AssembleObject } from '../disk/assemble.ts'
 import { recipeOfFile } from '../disk/hash-large.ts'
 import { giveWay } from '../disk/low-priority.ts'
+import { outlastTick } from '../disk/outlast-tick.ts'
 import { PlainStat } from '../disk/plain-stat.ts'
 import { hashFile, readFile, type Hashed } from '../disk/read-content.ts'
 import { DirsInRow, SafeDirs } from '../disk/safe-dir.ts'
@@ -169,9 +170,11 @@ export function look(hands: Hands, { at, paths }: DiskJobs['look']['input']): Lo
 export function read(hands: Hands, { at, files }: DiskJobs['read']['input']): DiskJobs['read']['output'] {
   const dirs = new DirsInRow(hands.dirs(at.root))
   const bytes = new Uint8Array(files.reduce((sum, file) => sum + file.print.size, 0))
+  const isPast = outlastTick(at.root, files)
   let offset = 0
   const results = files.map((file): ReadResult => {
     const { size } = file.print
+    if (!isPast(file.print)) return { kind: 'changed' }
     const result = readFile(dirs, file, bytes.subarray(offset, offset + size))
     if (result.kind !== 'read') return result
     offset += size
@@ -186,10 +189,12 @@ export function hash(
   { at, file, isHashed }: DiskJobs['hash']['input'],
   shouldStop: () => boolean,
 ): LookedThrough {
+  if (!outlastTick(at.root, [file])(file.print)) return { kind: 'changed' }
   return hashForPush({ dirs: hands.dirs(at.root), baseFile: at.baseFile }, file, { isHashed, shouldStop })
 }
 
 export function digest(hands: Hands, { at, file }: DiskJobs['digest']['input'], shouldStop: () => boolean): Hashed {
+  if (!outlastTick(at.root, [file])(file.print)) return { kind: 'changed' }
   return hashFile(hands.dirs(at.root), file.path, file.print, { shouldStop })
 }
 
