@@ -79,3 +79,11 @@ export function largeName(sha256: Digest): string {
 export function largeNamed(name: string): Digest | undefined {
   return name.startsWith(LARGE_PREFIX) ? parseDigest(name.slice(LARGE_PREFIX.length)) : undefined
 }
+
+/** What is staged on the way in: a large content, one that is put together, or the data of its patch. */
+const ON_ITS_WAY = /^[opl]-/
+
+/** The content that a staged file is, or is to become, by its name; `undefined` for all others. */
+export function contentStaged(name: string): Digest | undefined {
+  return ON_ITS_WAY.test(name) ? parseDigest(name.slice(LARGE_PREFIX.length)) : undefined
+}

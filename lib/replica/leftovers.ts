@@ -1,7 +1,7 @@
 // What large fetches left in staging: kept for as long as it may be gone on with, then thrown away.
 
 import { cleanStaging } from '../disk/staged-file.ts'
-import { largeName, largeNamed, PACKED_MAX } from '../model/content.ts'
+import { contentStaged, largeName, largeNamed, PACKED_MAX } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { RelPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
@@ -83,8 +83,9 @@ export class Leftovers implements Disposable {
   #remove(): void {
     this.#mayBe = false
     cleanStaging(this.#parts.root, (name) => {
-      if (largeNamed(name) === undefined || this.#awaited.has(name)) return true
-      const isUsed = this.#prefetches.isUsing(name)
+      const sha256 = contentStaged(name)
+      if (sha256 === undefined || this.#awaited.has(name)) return true
+      const isUsed = this.#prefetches.isUsing(sha256)
       this.#mayBe ||= isUsed
       return isUsed
     })

@@ -123,9 +123,9 @@ export class Prefetches {
     this.#taken.delete(sha256)
   }
 
-  /** Whether a staged file is in use. */
-  isUsing(name: string): boolean {
-    return [...this.#fetches.keys(), ...this.#taken].some((sha256) => nameOf(sha256) === name)
+  /** Whether what is staged of a content is in use. */
+  isUsing(sha256: Digest): boolean {
+    return this.#fetches.has(sha256) || this.#taken.has(sha256)
   }
 
   /** Resolves when nothing is under way; what is, ends with its link. */

@@ -37,7 +37,7 @@ function folder(t: Test) {
     name: 'docs',
   } as unknown as ReplicaParts
   let isHalted = false
-  const leftovers = new Leftovers(parts, { isUsing: (name) => used.has(name) }, () => isHalted)
+  const leftovers = new Leftovers(parts, { isUsing: (sha256) => used.has(sha256) }, () => isHalted)
   const halt = (): void => {
     isHalted = true
   }
@@ -87,12 +87,34 @@ t.test('what a fetch left goes as soon as no head waits and it is not in use', (
   leftovers.tidy()
   t.same(staged(), [ONE, TWO], 'a head waits, for one of them perhaps')
   base.dropIncomings([{ path: rel('big'), seq: 1 }])
-  used.add(TWO)
+  used.add('2'.repeat(64))
   leftovers.tidy()
   t.same(staged(), [TWO])
   used.clear()
   leftovers.tidy()
   t.same(staged(), [])
+  t.end()
+})
+
+t.test('what was put together and did not get into its place, or its data, does not stay until the next start', (t) => {
+  const { leftovers, used, stage, staged } = folder(t)
+  leftovers.opened()
+  const made = ['1', '2'].flatMap((digit) => [`l-${digit.repeat(64)}`, `p-${digit.repeat(64)}`]).sort()
+  stage('write-1', ...made)
+  used.add('1'.repeat(64))
+  leftovers.begun()
+  leftovers.tidy()
+  t.same(
+    staged(),
+    [...made.filter((name) => name.includes('1')), 'write-1'],
+    'what is in use stays, and what is not ours',
+  )
+  used.clear()
+  leftovers.tidy()
+  t.same(staged(), ['write-1'])
+  stage(...made)
+  leftovers.opened()
+  t.same(staged(), [], 'nor is it gone on with')
   t.end()
 })
 
