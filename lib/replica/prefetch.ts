@@ -63,6 +63,7 @@ export class Prefetches {
 
   /** Hears that a content comes, or that more of it can be read. A hint: it may be ignored. */
   hear({ sha256, size, end }: Coming, attached: Attached): void {
+    if (this.#own.has(sha256)) return // what was fetched of it is given up already, and not to be gone on with
     const known = this.#fetches.get(sha256)
     if (known !== undefined && !this.#taken.has(sha256)) {
       known.coming.end = end
@@ -76,12 +77,12 @@ export class Prefetches {
   /** Hears that the coordinator makes a content by a patch: it can be made here meanwhile. A hint: it may be ignored. */
   hearPatch(news: ComingPatch, attached: Attached): void {
     const { sha256, size } = news
-    if (this.#fetches.has(sha256) || !this.#isOfUse(sha256, attached)) return
+    if (this.#own.has(sha256) || this.#fetches.has(sha256) || !this.#isOfUse(sha256, attached)) return
     this.#begin({ sha256, size, end: size }, attached, (work) => this.#make(work, news))
   }
 
   #isOfUse(sha256: Digest, attached: Attached): boolean {
-    if (this.#taken.has(sha256) || this.#own.has(sha256) || attached.hub.depot.isNear) return false
+    if (this.#taken.has(sha256) || attached.hub.depot.isNear) return false
     return this.#fetches.size < LANES && !this.#parts.base.holds(sha256)
   }
 
