@@ -13,7 +13,7 @@ import { openStaging, syncAll, syncDir } from './own-dir.ts'
 import { lookAtPlace } from './native-files.ts'
 import { discardStaged, isAsExpected, publishMove, publish, takeOut } from './publish.ts'
 import type { Staged } from './publish.ts'
-import { DirsInRow, placeAt } from './safe-dir.ts'
+import { DirsInRow, holdDir, placeAt } from './safe-dir.ts'
 import type { SafeDirs } from './safe-dir.ts'
 import { setFileMeta, setMode } from './set-meta.ts'
 import { stageBody } from './stage-body.ts'
@@ -184,7 +184,8 @@ export class FolderWriter implements Disposable {
       chmodSync(place, entry.mode | 0o700) // it must be writable for as long as it is renamed
     })
     if (result.kind !== 'done' || result.print === undefined) return result
-    return this.#setDirMode(target, result.print, entry)
+    const now = this.#parentFor(path, false) // to publish it was to open directories, and to close others
+    return now === undefined ? DIFFERS : this.#setDirMode(placeAt(now, nameOf(path)), result.print, entry)
   }
 
   #makeLink(step: Step<'make-link'>): WriteResult {
@@ -204,12 +205,14 @@ export class FolderWriter implements Disposable {
   }
 
   #move({ from, path, expectFrom, entry }: Step<'move'>): WriteResult {
-    const source = this.#parentFor(from, false)
-    if (source === undefined || entry.kind !== expectFrom.kind) return DIFFERS
-    const old = placeAt(source, nameOf(from))
-    if (!isAsExpected(lookAtPlace(old), expectFrom)) return DIFFERS
+    const parentFrom = this.#parentFor(from, false)
+    if (parentFrom === undefined || entry.kind !== expectFrom.kind) return DIFFERS
+    if (!isAsExpected(lookAtPlace(placeAt(parentFrom, nameOf(from))), expectFrom)) return DIFFERS
+    // To open another directory may close this one, and its number go to a third.
+    using source = parentOf(from) === parentOf(path) ? undefined : holdDir(parentFrom)
     const parent = this.#parentFor(path, true)
     if (parent === undefined) return DIFFERS
+    const old = placeAt(source?.fd ?? parent, nameOf(from))
     const target = placeAt(parent, nameOf(path))
     if (!publishMove(old, target, expectFrom)) return DIFFERS
     const moved = lookAtPlace(target)

@@ -22,6 +22,12 @@ export function placeAt(dirFd: number, name: string): string {
   return `/proc/self/fd/${dirFd}/${name}`
 }
 
+/** A descriptor of its own for the open directory `dirFd`, which stays open whatever becomes of that one. */
+export function holdDir(dirFd: number): { readonly fd: number } & Disposable {
+  const fd = openSync(`/proc/self/fd/${dirFd}`, OPEN_DIR)
+  return { fd, [Symbol.dispose]: () => closeSync(fd) }
+}
+
 /** Opens the directory `place`, which may be reached through links. Throws a Node-style error. */
 export function openRoot(place: HostPath): number {
   return openSync(place, OPEN_DIR)
@@ -43,6 +49,7 @@ export class DirsInRow {
   /** As `SafeDirs.open`. */
   open(dir: DirPath): number | undefined {
     if (this.#fd !== undefined && this.#last === dir) return this.#fd
+    this.#fd = undefined // it may be closed on the way, even when this one cannot be opened
     this.#fd = this.#dirs.open(dir)
     this.#last = dir
     return this.#fd

@@ -16,8 +16,10 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { FolderWriter } from '../../lib/disk/folder-writer.ts'
+import { SafeDirs } from '../../lib/disk/safe-dir.ts'
 import { StagedFile } from '../../lib/disk/staged-file.ts'
 import { samePrint } from '../../lib/model/entry.ts'
+import type { DirPath } from '../../lib/model/path.ts'
 import type { WriteResult, WriteStep } from '../../lib/model/write-step.ts'
 import { MTIME, aFolder, asNobody, fileEntry, makeDir, makeLink, place, rel, remove } from './a-folder.ts'
 import { withTinyDisk } from './tiny-disk.ts'
@@ -227,6 +229,43 @@ t.test('a directory swapped for a link between two calls is not written through'
   t.same(run(place('d/two', '2')), ['done'])
   t.same(readdirSync(at('d')), ['two'])
   t.same(readdirSync(join(outside, 'd')), ['one'])
+})
+
+t.test('a link in place of a directory within one batch of writes is not written through', async (t) => {
+  const { root, run, at, outside, print } = aWriter(t)
+  run(makeDir('d'))
+  t.same(run(place('e', '1'), makeLink('d', outside, print('d')), place('d/f', 'x')), ['done', 'done', 'differs'])
+  t.same(readdirSync(outside), [])
+  rmSync(at('d'))
+  run(place('d/0', '0'))
+  const elsewhere = join(outside, 'd')
+  let isSwapped = false
+  class Swapped extends SafeDirs {
+    override open(dir: DirPath): number | undefined {
+      const fd = super.open(dir)
+      if (dir !== 'd' || isSwapped) return fd
+      isSwapped = true
+      renameSync(at('d'), elsewhere)
+      symlinkSync(outside, at('d'))
+      return fd
+    }
+  }
+  using dirs = new Swapped(root)
+  using writer = new FolderWriter(root, dirs)
+  writer.apply([place('d/1', '1'), place('d/2', '2')])
+  t.same(readdirSync(elsewhere).sort(), ['0', '1', '2'], 'as if it had been moved a moment later')
+  t.same(writer.apply([place('d/3', '3')]), [{ kind: 'differs' }])
+  t.same(readdirSync(outside), ['d'], 'and nothing went where the link leads')
+})
+
+t.test('a file is moved from the directory it is in, however many others are opened for that', async (t) => {
+  const { root, run, read, print } = aWriter(t)
+  run(place('a/f', 'x'), place('b/c/f', 'y'))
+  using dirs = new SafeDirs(root, 4)
+  using writer = new FolderWriter(root, dirs)
+  const step = { do: 'move', from: rel('a/f'), path: rel('b/c/d/e/g/f'), entry: fileEntry('x') } as const
+  t.match(writer.apply([{ ...step, expectFrom: print('a/f') }]), [{ kind: 'done' }])
+  t.equal(read('b/c/d/e/g/f') + read('b/c/f'), 'xy')
 })
 
 t.test('a directory is made with its mode, adopted, or put in the place of a file', async (t) => {

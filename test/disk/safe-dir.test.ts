@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { DirsInRow, SafeDirs } from '../../lib/disk/safe-dir.ts'
-import { ROOT, hostPath } from '../../lib/model/path.ts'
+import { DirsInRow, holdDir, SafeDirs } from '../../lib/disk/safe-dir.ts'
+import { ROOT, hostPath, type RelPath } from '../../lib/model/path.ts'
 import { aFolder, asNobody, isRoot, rel } from './a-folder.ts'
 
 const namesAt = (fd: number | undefined): string[] | undefined =>
@@ -62,6 +62,37 @@ t.test('in a row a directory is walked to once, until another is asked for or it
   t.ok(row.open(rel('b')) !== undefined)
   mkdirSync(at('a'))
   t.ok(row.open(rel('a')) !== undefined)
+})
+
+t.test(
+  'a directory that cannot be opened leaves no closed descriptor in the row to read another file by',
+  async (t) => {
+    const { root, at } = aFolder(t)
+    using dirs = new SafeDirs(root, 4)
+    mkdirSync(at('a'))
+    mkdirSync(at('b/b/b/b'), { recursive: true })
+    writeFileSync(at('a/f'), '')
+    const row = new DirsInRow(dirs)
+    t.same(namesAt(row.open(rel('a'))), ['f'])
+    t.throws(() => row.open(`b/b/b/b/${'n'.repeat(300)}` as RelPath), { code: 'ENAMETOOLONG' })
+    t.same(namesAt(row.open(rel('a'))), ['f'])
+  },
+)
+
+t.test('a directory that is held stays open whatever else is opened', async (t) => {
+  const { root, at } = aFolder(t)
+  using dirs = new SafeDirs(root, 4)
+  mkdirSync(at('a'))
+  mkdirSync(at('b/b/b/b'), { recursive: true })
+  writeFileSync(at('a/f'), '')
+  const before = readdirSync('/proc/self/fd').length
+  {
+    using held = holdDir(dirs.open(rel('a')) ?? -1)
+    dirs.open(rel('b/b/b/b'))
+    dirs.close()
+    t.same(namesAt(held.fd), ['f'])
+  }
+  t.equal(readdirSync('/proc/self/fd').length, before)
 })
 
 t.test('a root that is swapped for another is opened anew, one that is gone is not there', async (t) => {
