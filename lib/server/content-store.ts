@@ -209,15 +209,21 @@ export class ContentStore {
     if (seized === undefined) return false
     const { place } = seized
     using followed = seized.followed
-    // What could not be hashed while it came is hashed when it is taken.
-    const found = await followed?.digest(place, signal).catch(() => undefined)
-    const target = hostPath(`${dir}/${content.sha256}`)
-    const slices = [{ ...content, offset: 0 }]
-    const [good] = await this.#orGiveBack(peer, name, place, () =>
-      this.#jobs.take({ place, target, slices, whole: true, found }, signal),
-    )
-    if (good !== true) this.uploads.refused(peer, content.sha256)
-    return good === true
+    let isGood = false
+    try {
+      // What could not be hashed while it came is hashed when it is taken.
+      const found = await followed?.digest(place, signal).catch(() => undefined)
+      const target = hostPath(`${dir}/${content.sha256}`)
+      const slices = [{ ...content, offset: 0 }]
+      const [good] = await this.#orGiveBack(peer, name, place, () =>
+        this.#jobs.take({ place, target, slices, whole: true, found }, signal),
+      )
+      isGood = good === true
+      return isGood
+    } finally {
+      // It may also have failed: a full disk, say. Who reads along waits for what does not come.
+      if (!isGood) this.uploads.refused(peer, content.sha256)
+    }
   }
 
   /** Where `peer` stages `name`, without links on the way: as those know it who write there. */
@@ -278,6 +284,9 @@ export class ContentStore {
         },
         signal,
       )
+    } catch (error) {
+      this.uploads.refused(peer, content.sha256) // what is made of it elsewhere is withdrawn
+      throw error
     } finally {
       this.#patched.delete(content.sha256)
       if (literal !== undefined) rmSync(literal, { force: true })

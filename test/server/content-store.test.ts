@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import { hostPath } from '../../lib/model/path.ts'
@@ -85,3 +85,29 @@ t.test('a content that is cut short, or not held, is refused by its name', async
   })
   t.same(asText(store.read([object])), ['alone'])
 })
+
+t.test(
+  'a content that cannot be taken, or made, for a full disk is withdrawn from those who were told of it',
+  async (t) => {
+    const root = t.testdir()
+    const full = (): never => {
+      throw new Error('no space left')
+    }
+    const store = new ContentStore(hostPath(root), { take: full, assemble: full, follow: full })
+    store.prepare(new Set())
+    const told: unknown[] = []
+    store.uploads.onGrowth = (growth) => void told.push(growth)
+    const content = { sha256: digestOf('large'), size: 5 }
+    const withdrawn = { peer: 'ann', sha256: content.sha256, end: 0 }
+    const place = `${store.stagingOf('ann')}/o-${content.sha256}`
+    writeFileSync(place, 'large')
+    const { signal } = new AbortController()
+    await t.rejects(store.takeFile('ann', `o-${content.sha256}`, content, signal), { message: 'no space left' })
+    t.same(told.splice(0), [withdrawn])
+    t.ok(existsSync(place), 'it need not be sent again')
+    const how = { name: undefined, ops: [{ kind: 'zero' as const, length: 5 }], sources: [] }
+    await t.rejects(store.assemble('ann', content, how, signal), { message: 'no space left' })
+    t.same(told, [withdrawn])
+    t.equal(store.growing(content.sha256), undefined)
+  },
+)
