@@ -3,7 +3,7 @@
 import { WorkerLane } from '../daemon/worker-lane.ts'
 import type { AssembleObject } from '../disk/assemble.ts'
 import type { TakeStaged } from '../disk/take-staged.ts'
-import { PACK_BYTES } from '../model/content.ts'
+import { PACK_BYTES, PATCH_MAX } from '../model/content.ts'
 import type { HostPath } from '../model/path.ts'
 import type { WriteStep } from '../model/write-step.ts'
 import type { DiskJobs, Place } from './disk-jobs.ts'
@@ -78,21 +78,25 @@ export class DiskLanes implements AsyncDisposable {
   }
 
   async #hash(at: Place, file: ToHash, signal: AbortSignal): Promise<HashResult> {
-    const isHashed = file.like !== undefined && file.print.size >= HASHED_BESIDE
+    const { size } = file.print
+    const isHashed = file.like !== undefined && size >= HASHED_BESIDE && size <= PATCH_MAX
     const stop = new AbortController()
     const until = AbortSignal.any([signal, stop.signal])
     try {
-      const [looked, whole] = await Promise.all([
-        this.#bulk.run('hash', { at, file, isHashed }, {}, until),
-        isHashed ? this.#beside.run('digest', { at, file }, {}, until) : undefined,
-      ])
+      const looking = this.#bulk.run('hash', { at, file, isHashed }, {}, until)
+      const hashing = isHashed ? this.#beside.run('digest', { at, file }, {}, until) : undefined
+      for (const one of [looking, hashing]) one?.catch(() => undefined) // it may not be waited for
+      // The first that says no speaks for both.
+      const first = hashing === undefined ? undefined : await Promise.race([looking, hashing])
+      if (first !== undefined && first.kind !== 'read') return first
+      const [looked, whole] = await Promise.all([looking, hashing])
       if (looked.kind !== 'read') return looked
       if (whole !== undefined && whole.kind !== 'read') return whole
       const sha256 = whole?.sha256 ?? looked.sha256
       if (sha256 === undefined) throw new Error(`Nobody hashed "${file.path}"`)
       return { ...looked, sha256 }
     } finally {
-      stop.abort() // one of them failed: the other is not wanted any more
+      stop.abort() // one of them failed, or has said no: the other is not wanted any more
     }
   }
 

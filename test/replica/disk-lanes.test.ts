@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { hostPath } from '../../lib/model/path.ts'
 import { DiskLanes } from '../../lib/replica/disk-lanes.ts'
@@ -14,7 +15,7 @@ const MIB = 1024 * 1024
 const signal = new AbortController().signal
 const old = noise(2 * MIB, 1)
 
-/** A folder with a file of 130 MiB, the start of which is `old` with another first byte, and a base that keeps the recipe of `old`. */
+/** A folder with a file of 130 MiB, the start of which is `old` with another first byte, a hole of 8 GiB, and a base that keeps the recipe of `old`. */
 function edited(t: Parameters<typeof aFolder>[0]) {
   const folder = aFolder(t)
   const start = Buffer.from(old)
@@ -27,7 +28,10 @@ function edited(t: Parameters<typeof aFolder>[0]) {
   base.close()
   const whole = createHash('sha256').update(start)
   for (let i = 0; i < 128; i++) whole.update(Buffer.alloc(MIB))
-  return { at: { root: folder.root, baseFile }, print: folder.print('big'), wanted: whole.digest('hex') }
+  writeFileSync(folder.at('huge'), '')
+  truncateSync(folder.at('huge'), 8192 * MIB)
+  const prints = { print: folder.print('big'), huge: folder.print('huge') }
+  return { at: { root: folder.root, baseFile }, ...prints, wanted: whole.digest('hex') }
 }
 
 t.test(
@@ -44,21 +48,38 @@ t.test(
   },
 )
 
-t.test(
-  'an edited file that is not what was expected is told as changed, and one that is not wanted ends both',
-  async (t) => {
-    const { at, print } = edited(t)
+t.test('an edited file that is not what was expected is told as changed', async (t) => {
+  const { at, print } = edited(t)
+  await using lanes = new DiskLanes()
+  const disk = lanes.disk(at)
+  const other = { ...print, ctimeNs: '1' }
+  t.same(await disk.hash({ path: rel('big'), print: other, like: sha256(old) }, signal), { kind: 'changed' })
+  t.match(await disk.hash({ path: rel('big'), print, like: sha256(old) }, signal), { kind: 'read' })
+})
+
+/** How many bytes all threads of this process have read so far. */
+const bytesRead = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+
+for (const [why, end] of [
+  ['not wanted any more', 'abort'],
+  ['not to be looked through for want of a base', 'fail'],
+] as const) {
+  t.test(`an edited file that is ${why} is read on by neither thread`, async (t) => {
+    const { at, print, huge } = edited(t)
     await using lanes = new DiskLanes()
-    const disk = lanes.disk(at)
-    const other = { ...print, ctimeNs: '1' }
-    t.same(await disk.hash({ path: rel('big'), print: other, like: sha256(old) }, signal), { kind: 'changed' })
     const stop = new AbortController()
-    const hashed = disk.hash({ path: rel('big'), print, like: sha256(old) }, stop.signal)
-    stop.abort(new Error('not wanted'))
-    await t.rejects(hashed, { message: 'not wanted' })
-    t.match(await disk.hash({ path: rel('big'), print, like: sha256(old) }, signal), { kind: 'read' })
-  },
-)
+    const before = bytesRead()
+    const disk = lanes.disk(end === 'fail' ? { ...at, baseFile: hostPath('/nowhere/base.db') } : at)
+    const hashed = disk.hash({ path: rel('huge'), print: huge, like: sha256(old) }, stop.signal)
+    hashed.catch(() => undefined)
+    if (end === 'abort') while (bytesRead() - before < 64 * MIB) await setTimeout(1)
+    if (end === 'abort') stop.abort(new Error('not wanted'))
+    await t.rejects(hashed)
+    // Both threads do this after that.
+    t.match(await lanes.disk(at).hash({ path: rel('big'), print, like: sha256(old) }, signal), { kind: 'read' })
+    t.ok(bytesRead() - before < 8192 * MIB, 'they have read less than all of it')
+  })
+}
 
 t.test('lanes that are closed while their threads still load end in peace', async (t) => {
   const lib = new URL('../../lib/replica/disk-lanes.js', import.meta.url).href
