@@ -112,27 +112,9 @@ t.test('a patch that makes other bytes than were named leaves nothing', async (t
   t.equal(nodes.replica('bob').status().state, 'in step')
 })
 
-t.test('a hint that is of no use is left alone', async (t) => {
-  const unknown = sha256(Buffer.from('never seen'))
-  const from = (sources: Digest[], offset = 0) => ({
-    sources,
-    ops: [{ kind: 'copy' as const, source: 0, offset, length: SIZE }],
-  })
-  const bob = nodes.replica('bob')
-  for (const patch of [
-    from([sha256(Buffer.from('not here'))]),
-    from([]),
-    from([oldHex]),
-    { sources: [], ops: [{ kind: 'data' as const, length: SIZE }] },
-  ]) {
-    bob.coming({ sha256: unknown, size: SIZE, patch })
-    await isGone()
-  }
-  t.equal(bob.status().state, 'in step')
-})
-
-t.test('what is withdrawn, or whose link breaks, leaves nothing', async (t) => {
-  const moved = sha256(Buffer.concat([standing.subarray(1000), Buffer.alloc(1000)]))
+/** A hint of a content that can be made of what stands alone. */
+function useful() {
+  const sha = sha256(Buffer.concat([standing.subarray(1000), Buffer.alloc(1000)]))
   const patch = {
     sources: [sha256(standing)],
     ops: [
@@ -140,6 +122,36 @@ t.test('what is withdrawn, or whose link breaks, leaves nothing', async (t) => {
       { kind: 'zero' as const, length: 1000 },
     ],
   }
+  return { sha256: sha, size: SIZE, patch }
+}
+
+t.test('a hint that is of no use is left alone, and does not keep one that is from being taken', async (t) => {
+  const from = (sources: Digest[], offset = 0) => ({
+    sources,
+    ops: [{ kind: 'copy' as const, source: 0, offset, length: SIZE }],
+  })
+  const bob = nodes.replica('bob')
+  const good = useful()
+  for (const [what, patch] of Object.entries({
+    unheld: from([sha256(Buffer.from('not here'))]),
+    sourceless: from([]),
+    replaced: from([oldHex]),
+    'too short': from([sha256(standing)], 1000),
+    unsent: { sources: [], ops: [{ kind: 'data' as const, length: SIZE }] },
+  })) {
+    bob.coming({ sha256: sha256(Buffer.from(what)), size: SIZE, patch })
+    bob.coming(good)
+    await isMade(good.sha256)
+    await nodes.eventually(() => readdirSync(staging).length === 1 || `${what}: ${readdirSync(staging).join(' ')}`)
+    t.not(made(good.sha256), undefined, what)
+    bob.coming({ sha256: good.sha256, size: SIZE, end: 0 })
+    await isGone()
+  }
+  t.equal(bob.status().state, 'in step')
+})
+
+t.test('what is withdrawn, or whose link breaks, leaves nothing', async (t) => {
+  const { sha256: moved, patch } = useful()
   const bob = nodes.replica('bob')
   bob.coming({ sha256: moved, size: SIZE, patch })
   await isMade(moved)
