@@ -17,12 +17,14 @@ import type { Digest } from '../model/digest.ts'
 import { OWN_DIR, isName } from '../model/path.ts'
 import type { HostPath } from '../model/path.ts'
 import { SyncError } from '../errors.ts'
+import { makeWritable } from './make-writable.ts'
 import { STAGING, makeOwnDirs, openOwnDir, openStaging } from './own-dir.ts'
 import { placeAt } from './safe-dir.ts'
 import { codeOf } from './trouble.ts'
 import { writeAll, writeSparse } from './write-bytes.ts'
 
 const BLOCK = 1024 * 1024
+const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 /**
  * One content on its way, a file of mode 0600 named by the caller. Closing leaves it for later; `discard` removes it. Methods that write
@@ -42,14 +44,17 @@ export class StagedFile implements Disposable {
   /** Makes an empty one. Throws a Node-style EEXIST when there is one of that name. */
   static create(root: HostPath, name: string): StagedFile {
     return explainingFullDisk(stagedPlace(root, name), () =>
-      StagedFile.#openAt(root, name, constants.O_CREAT | constants.O_EXCL),
+      StagedFile.#openAt(root, name, (place) => openSync(place, CREATE, 0o600)),
     )
   }
 
-  /** Opens one left behind earlier, to go on with it; `undefined` when there is none. */
+  /** Opens one left behind earlier, to go on with it; `undefined` when there is none, or none that is ours alone: then nothing is left of that name. */
   static reopen(root: HostPath, name: string): StagedFile | undefined {
     try {
-      return StagedFile.#openAt(root, name, 0)
+      const left = StagedFile.#openAt(root, name, openLeft)
+      if (fstatSync(left.#fd).nlink === 1) return left
+      left.discard() // its other name may be its place in the folder already
+      return undefined
     } catch (error) {
       if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ELOOP') return undefined
       throw error
@@ -118,15 +123,29 @@ export class StagedFile implements Disposable {
     this.close()
   }
 
-  static #openAt(root: HostPath, name: string, flags: number): StagedFile {
+  static #openAt(root: HostPath, name: string, open: (place: string) => number): StagedFile {
     const place = stagedPlace(root, name)
     const staging = openStaging(root)
     try {
-      const fd = openSync(placeAt(staging, name), constants.O_RDWR | constants.O_NOFOLLOW | flags, 0o600)
-      return new StagedFile(place, fd)
+      return new StagedFile(place, open(placeAt(staging, name)))
     } finally {
       closeSync(staging)
     }
+  }
+}
+
+/**
+ * Opens what was left in staging. It may have got the mode of its entry, which may be read-only, and then not have come to its place: it is made
+ * writable again. What cannot be, because it is not ours alone, loses its name in staging (ENOENT).
+ */
+function openLeft(place: string): number {
+  const flags = constants.O_RDWR | constants.O_NOFOLLOW
+  try {
+    return openSync(place, flags)
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error
+    if (!makeWritable(place)) unlinkSync(place)
+    return openSync(place, flags)
   }
 }
 

@@ -21,6 +21,7 @@ import { Refused } from '../errors.ts'
 import { DEFLATED_PREFIX, PACK_BYTES, PACKED_MAX, type ContentPlace, type PatchOp } from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
+import { makeWritable } from '../disk/make-writable.ts'
 import { codeOf } from '../disk/trouble.ts'
 import type { KeptContent } from '../store/contents.ts'
 import type { Followed } from '../replica/ports.ts'
@@ -255,7 +256,10 @@ export class ContentStore {
     try {
       return await take()
     } catch (error) {
-      if (existsSync(place)) renameSync(place, this.#staged(peer, name))
+      if (existsSync(place)) {
+        makeWritable(place) // it may be read-only already
+        renameSync(place, this.#staged(peer, name))
+      }
       throw error
     }
   }

@@ -1,4 +1,6 @@
 import {
+  chownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -11,7 +13,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { StagedFile, cleanStaging, stagedPlace } from '../../lib/disk/staged-file.ts'
-import { aFolder, sha256 } from './a-folder.ts'
+import { aFolder, asNobody, isRoot, sha256 } from './a-folder.ts'
 import { withTinyDisk } from './tiny-disk.ts'
 
 t.test('a content arrives in pieces, across a restart, and is whole', async (t) => {
@@ -44,6 +46,63 @@ t.test('a name is staged once, and one that is not there cannot be gone on with'
   one.discard()
   one.discard()
   t.equal(StagedFile.reopen(root, 'one'), undefined)
+})
+
+t.test('a read-only content that did not come to its place is gone on with, also by who is not root', async (t) => {
+  const found = asNobody(`
+    import { chmodSync, lstatSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+    import { createHash } from 'node:crypto'
+    import { SafeDirs } from '@lib/disk/safe-dir.js'
+    import { FolderWriter } from '@lib/disk/folder-writer.js'
+    import { StagedFile, stagedPlace } from '@lib/disk/staged-file.js'
+    import { writeMarker } from '@lib/disk/marker.js'
+    const root = mkdtempSync('/tmp/disk-nobody-')
+    writeMarker(root, 'x')
+    const [body, name] = [Buffer.alloc(300_000, 'x'), 'o-1']
+    const staged = StagedFile.create(root, name)
+    staged.writeAt(0, body)
+    staged.close()
+    writeFileSync(root + '/pack', 'an edit in the last instant')
+    const sha256 = createHash('sha256').update(body).digest('hex')
+    const [result] = new FolderWriter(root, new SafeDirs(root)).apply([
+      { do: 'place-file', path: 'pack', entry: { kind: 'file', size: body.length, mtimeNs: '1', mode: 0o444, sha256 },
+        expect: undefined, body: { kind: 'staged', place: stagedPlace(root, name) } },
+    ])
+    const mode = () => (lstatSync(stagedPlace(root, name)).mode & 0o777).toString(8)
+    chmodSync(stagedPlace(root, name), 0o444) // as a process leaves it that is killed before it is placed
+    const left = StagedFile.reopen(root, name)
+    const size = left?.size()
+    left?.writeAt(0, Buffer.from('y'))
+    const after = mode()
+    left?.discard()
+    rmSync(root, { recursive: true })
+    console.log(JSON.stringify([result.kind, size, after]))
+  `)
+  t.same(found, ['differs', 300_000, '600'])
+})
+
+t.test('a staged file that has a second name is not gone on with, and its other name stays', async (t) => {
+  const { root, at } = aFolder(t)
+  const staged = StagedFile.create(root, 'one')
+  staged.writeAt(0, Buffer.from('placed'))
+  staged.close()
+  linkSync(stagedPlace(root, 'one'), at('placed'))
+  t.equal(StagedFile.reopen(root, 'one'), undefined)
+  t.equal(readFileSync(at('placed'), 'utf8'), 'placed')
+  StagedFile.create(root, 'one').discard()
+})
+
+t.test('a staged file of somebody else is not gone on with, and is in nobody’s way', { skip: !isRoot }, async (t) => {
+  const { root } = aFolder(t)
+  for (const name of ['.systemsync', '.systemsync/staging']) chownSync(`${root}/${name}`, 65534, 65534)
+  writeFileSync(stagedPlace(root, 'one'), 'x', { mode: 0o600 })
+  const found = asNobody(`
+    import { StagedFile } from '@lib/disk/staged-file.js'
+    const left = StagedFile.reopen('${root}', 'one')
+    StagedFile.create('${root}', 'one').close()
+    console.log(JSON.stringify(left === undefined))
+  `)
+  t.equal(found, true)
 })
 
 t.test('links in and on the way to staging are not followed', async (t) => {

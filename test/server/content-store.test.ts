@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import { ContentStore } from '../../lib/server/content-store.ts'
+import { asNobody } from '../disk/a-folder.ts'
 import type { KeptContent } from '../../lib/store/contents.ts'
 
 const texts = ['first', 'second', 'the third', '4']
@@ -111,3 +112,30 @@ t.test(
     t.equal(store.growing(content.sha256), undefined)
   },
 )
+t.test('a staged file that could not be kept can be written to by its owner again', async (t) => {
+  const found = asNobody(`
+    import { createHash } from 'node:crypto'
+    import { lstatSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+    import { takeStaged } from '@lib/disk/take-staged.js'
+    import { ContentStore } from '@lib/server/content-store.js'
+    import { openForWriting } from '@lib/ssh/server/jail-files.js'
+    const root = mkdtempSync('/tmp/store-nobody-')
+    const sha256 = createHash('sha256').update('body').digest('hex')
+    const take = async (job) => {
+      const dir = root + '/.systemsync/objects/' + sha256.slice(0, 2)
+      rmSync(dir, { recursive: true }) // the rename fails
+      return takeStaged(job)
+    }
+    const store = new ContentStore(root, { take, follow: () => ({ digest: async () => undefined, [Symbol.dispose]: () => undefined }) })
+    store.prepare(new Set())
+    const staged = store.stagingOf('a') + '/o-' + sha256
+    writeFileSync(staged, 'body')
+    const failure = await store.takeFile('a', 'o-' + sha256, { sha256, size: 4 }, new AbortController().signal).catch((error) => error.code)
+    const mode = (lstatSync(staged).mode & 0o777).toString(8)
+    const how = { create: true, exclusive: false, truncate: false }
+    openForWriting(staged, how, { demandAccess: () => undefined, watch: undefined }).close()
+    rmSync(root, { recursive: true })
+    console.log(JSON.stringify([failure, mode]))
+  `)
+  t.same(found, ['ENOENT', '600'])
+})
