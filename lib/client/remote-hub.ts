@@ -11,9 +11,9 @@ import type { Depot, Hub, OnBytes, Range } from '../replica/ports.ts'
 import { askCoordinator, type CoordinatorMethod } from '../rpc/contract.ts'
 import type { RpcPeer } from '../rpc/peer.ts'
 import { toWireDigest, toWireProposal, toWireSince, toWireTreeMove } from '../rpc/wire.ts'
-import type { SftpChannel } from '../ssh/client/sftp-channel.ts'
+import type { SftpChannel, Transfer } from '../ssh/client/sftp-channel.ts'
 import type { DataLink } from './data-link.ts'
-import { getLarge, putLarge, type Ends } from './large-bodies.ts'
+import { getLarge, putLarge } from './large-bodies.ts'
 import { putPack, readPack, readRanges } from './small-bodies.ts'
 
 const PAGE = 4000
@@ -78,16 +78,9 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
     discard: (name, signal) => data.use('quick', (sftp) => sftp.remove(`${staging}/${name}`, signal), signal),
     putFile: async ({ place, name, size, from }, onBytes, signal) => {
       await using file = await open(place, 'r')
-      const onProgress = progressOf(from, onBytes)
-      await data.use(
-        'bulk',
-        (sftp) => {
-          onProgress(from)
-          const ends = { sftp, folder, path: `staging/${client}/${name}`, fd: file.fd }
-          return putLarge(data, ends, { from, size, onProgress }, signal)
-        },
-        signal,
-      )
+      const path = `staging/${client}/${name}`
+      const put: Move = (sftp, transfer) => putLarge(data, { sftp, folder, path, fd: file.fd }, transfer, signal)
+      await moveOn(data, { from, size, onBytes }, put, signal)
     },
     read: async (contents, onBytes, signal) => {
       const bodies = new Map<PlacedContent, Uint8Array>()
@@ -114,30 +107,16 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
         onBytes(content.size - target.from)
         return
       }
-      const onProgress = progressOf(target.from, onBytes)
-      await data.use(
-        'bulk',
-        (sftp) => {
-          onProgress(target.from)
-          const ends = { sftp, folder, path: `objects/${content.sha256}`, fd: file.fd }
-          return getLarge(data, ends, { from: target.from, size: content.size, onProgress }, signal)
-        },
-        signal,
-      )
+      const path = `objects/${content.sha256}`
+      const get: Move = (sftp, transfer) => getLarge(data, { sftp, folder, path, fd: file.fd }, transfer, signal)
+      await moveOn(data, { from: target.from, size: content.size, onBytes }, get, signal)
     },
     readComing: async ({ sha256 }, { place, from, to }, onBytes, signal) => {
       await using file = await open(place, 'r+')
-      const onProgress = progressOf(from, onBytes)
+      const path = `coming/${sha256}`
+      const get: Move = (sftp, transfer) => getLarge(data, { sftp, folder, path, fd: file.fd }, transfer, signal)
       try {
-        await data.use(
-          'bulk',
-          (sftp) => {
-            onProgress(from)
-            const ends = { sftp, folder, path: `coming/${sha256}`, fd: file.fd }
-            return getLarge(data, ends, { from, size: to, onProgress }, signal)
-          },
-          signal,
-        )
+        await moveOn(data, { from, size: to, onBytes }, get, signal)
         return true
       } catch (error) {
         if (error instanceof Refused && error.status === 404) return false
@@ -148,7 +127,16 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
       await using file = await open(place, 'r+')
       const path = `objects/${sha256}`
       for (const group of groupsOf(ranges)) {
-        await data.use('bulk', (sftp) => readGroup(data, { sftp, folder, path, fd: file.fd }, group, signal), signal)
+        const [first] = group
+        if (group.length === 1 && first !== undefined) {
+          const get: Move = (sftp, transfer) => getLarge(data, { sftp, folder, path, fd: file.fd }, transfer, signal)
+          const { offset, length } = first
+          await moveOn(data, { from: offset, size: offset + length, onBytes }, get, signal)
+          continue
+        }
+        const read = (sftp: SftpChannel) =>
+          readGroup(sftp, { remote: `/${folder}/${path}`, fd: file.fd }, group, signal)
+        await data.use('bulk', read, signal)
         onBytes(group.reduce((sum, range) => sum + range.length, 0))
       }
     },
@@ -164,24 +152,33 @@ function isRefused(outcome: Outcome | undefined): boolean {
   return outcome?.kind === 'refused' && outcome.status === 409
 }
 
-/** Tells the bytes since the last time, where the end reached is told; fewer than none when a transfer starts again at its beginning. */
-function progressOf(from: number, onBytes: OnBytes): (end: number) => void {
-  let told = from
-  return (end) => {
-    if (end !== told) onBytes(end - told)
-    told = end
+type Move = (sftp: SftpChannel, transfer: Transfer) => Promise<void>
+
+/** Moves a large content. When the connection dies meanwhile, the next one goes on after what is known to be there. */
+async function moveOn(
+  data: DataLink,
+  { from, size, onBytes }: { readonly from: number; readonly size: number; readonly onBytes: OnBytes },
+  move: Move,
+  signal: AbortSignal,
+): Promise<void> {
+  let at = from
+  const onProgress = (end: number): void => {
+    if (end <= at) return
+    onBytes(end - at)
+    at = end
   }
+  await data.use('bulk', (sftp) => move(sftp, { from: at, size, onProgress }), signal)
 }
 
-/** Reads ranges of a file into the same places of another: many small ones at once by way of memory, a large one by itself. */
-async function readGroup(data: DataLink, ends: Ends, group: readonly Range[], signal: AbortSignal): Promise<void> {
-  const [first] = group
-  if (group.length === 1 && first !== undefined) {
-    await getLarge(data, ends, { from: first.offset, size: first.offset + first.length }, signal)
-    return
-  }
-  const bodies = await ends.sftp.getRanges(`/${ends.folder}/${ends.path}`, group, signal)
-  for (const [index, { offset }] of group.entries()) writeAll(ends.fd, bodies[index] ?? new Uint8Array(0), offset)
+/** Reads ranges of a file into the same places of another by way of memory. */
+async function readGroup(
+  sftp: SftpChannel,
+  { remote, fd }: { readonly remote: string; readonly fd: number },
+  group: readonly Range[],
+  signal: AbortSignal,
+): Promise<void> {
+  const bodies = await sftp.getRanges(remote, group, signal)
+  for (const [index, { offset }] of group.entries()) writeAll(fd, bodies[index] ?? new Uint8Array(0), offset)
 }
 
 /** Streams a content that lies somewhere in a pack into the start of `fd`, from its byte `from` on. */

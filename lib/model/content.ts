@@ -65,6 +65,9 @@ export const PACKED_MAX = 256 * 1024
 export const PACK_BYTES = 4 * 1024 * 1024
 export const PACK_BODIES = 1000
 
+/** What was in flight when a transfer stopped may have arrived out of order: so much before the end of what is left of it is moved again. Bytes. */
+export const RESUME_OVERLAP = 4 * 1024 * 1024
+
 /** What a staged pack is called that is deflated (RFC 1950). */
 export const DEFLATED_PREFIX = 'z-'
 

@@ -2,14 +2,14 @@
 
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import { SyncError } from '../errors.ts'
-import { largeName } from '../model/content.ts'
+import { largeName, RESUME_OVERLAP } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import { fetchByPatch } from './patch-pull.ts'
 import type { Followed, Hub, OnBytes, PlacedContent } from './ports.ts'
 import type { Prefetches } from './prefetch.ts'
-import { RESUME_OVERLAP, stageLarge } from './stage-large.ts'
+import { stageLarge } from './stage-large.ts'
 
 /** Returns the staged file's place. Throws `SyncError` NO_SPACE, or WRONG_CONTENT when what came is not what was named, twice. */
 export async function fetchLarge(

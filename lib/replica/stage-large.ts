@@ -1,10 +1,8 @@
 // Where a large content becomes whole: its staged file, new or left by an earlier fetch.
 
 import { StagedFile } from '../disk/staged-file.ts'
+import { RESUME_OVERLAP } from '../model/content.ts'
 import type { HostPath } from '../model/path.ts'
-
-/** What was in flight when a transfer stopped may have arrived out of order: so much before its end is fetched again. Bytes. */
-export const RESUME_OVERLAP = 4 * 1024 * 1024
 
 /** Makes the staged file, or finds what an earlier fetch left; the bytes it holds. */
 export function stageLarge(root: HostPath, name: string, size: number): number {

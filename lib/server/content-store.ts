@@ -18,7 +18,14 @@ import {
 } from 'node:fs'
 import { literalBytes } from '../core/patch.ts'
 import { Refused } from '../errors.ts'
-import { DEFLATED_PREFIX, PACK_BYTES, PACKED_MAX, type ContentPlace, type PatchOp } from '../model/content.ts'
+import {
+  DEFLATED_PREFIX,
+  PACK_BYTES,
+  PACKED_MAX,
+  RESUME_OVERLAP,
+  type ContentPlace,
+  type PatchOp,
+} from '../model/content.ts'
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { makeWritable } from '../disk/make-writable.ts'
@@ -29,9 +36,6 @@ import type { StagingWatch } from '../ssh/server/jail-files.ts'
 import type { ContentJobs, Slice } from './ports.ts'
 import { Room, type Space } from './room.ts'
 import { Uploads } from './uploads.ts'
-
-/** What was in flight when an upload stopped may have arrived out of order: so much before its end is sent again. Bytes. */
-const RESUME_OVERLAP = 4 * 1024 * 1024
 
 /** No more than this is made of a deflated pack. Bytes. */
 const DEFLATED_MOST = PACK_BYTES + PACKED_MAX

@@ -16,6 +16,8 @@ import { join } from 'node:path'
 import { type Readable } from 'node:stream'
 import ssh2 from 'ssh2'
 import { silentLog } from '../../../lib/daemon/log.ts'
+import { implement, toCoordinator } from '../../../lib/rpc/contract.ts'
+import { RpcPeer } from '../../../lib/rpc/peer.ts'
 import { makeHostKey, type HostKey } from '../../../lib/ssh/server/host-key.ts'
 import { serveSftp } from '../../../lib/ssh/server/sftp-server.ts'
 import { readInFrames, WorkRoom, writeInFrames } from '../../../lib/ssh/server/jail-deflated.ts'
@@ -84,7 +86,7 @@ export interface TestServerOptions {
   readonly frames?: boolean
 }
 
-/** The coordinator's SSH server, with the files of `dir` as its tree and an `echo` subsystem. */
+/** The coordinator's SSH server, with the files of `dir` as its tree, an `echo` subsystem, and one that any data connection may attach to. */
 export async function startServer({
   dir,
   accept = () => true,
@@ -96,6 +98,7 @@ export async function startServer({
   const faults: Faults = { log: [] }
   const tree = frames ? framedTree(directoryTree(dir, faults)) : directoryTree(dir, faults)
   const connections: ServerConnection[] = []
+  const methods = { attach: implement(toCoordinator.attach, () => ({})) }
   const server = await SshServer.open(
     {
       address: '127.0.0.1',
@@ -106,6 +109,7 @@ export async function startServer({
         connections.push(connection)
         connection.onSubsystem('sftp', (channel) => void serveSftp(channel, tree, {}, stop.signal))
         connection.onSubsystem('echo', (channel) => channel.pipe(channel))
+        connection.onSubsystem('systemsync-rpc', (channel) => void new RpcPeer(channel, { log: silentLog, methods }))
       },
       log: silentLog,
     },
