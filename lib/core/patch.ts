@@ -61,6 +61,11 @@ export function literalBytes(ops: readonly PatchOp[]): number {
   return ops.reduce((sum, op) => sum + (op.kind === 'data' ? op.length : 0), 0)
 }
 
+/** How many bytes of the new content take room where it is made: zeros become holes. */
+export function writtenBytes(ops: readonly PatchOp[]): number {
+  return ops.reduce((sum, op) => sum + (op.kind === 'zero' ? 0 : op.length), 0)
+}
+
 /** Where the literals are in the new content, in order. */
 export function literalRuns(ops: readonly PatchOp[]): Run[] {
   const runs: Run[] = []

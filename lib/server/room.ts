@@ -20,6 +20,8 @@ export class Room {
   readonly #measure: () => Space
   /** Writes until the next look. */
   #writes = 0
+  /** What is being made, and may not be on the disk yet. */
+  #reserved = 0
 
   /** `measure` looks at the disk. */
   constructor(measure: () => Space) {
@@ -29,11 +31,23 @@ export class Room {
   /** Throws `Refused` 507 when `bytes` more would leave less than the floor. */
   demand(bytes: number): void {
     const { left, floor } = this.#look()
-    if (left - bytes >= floor) return
+    if (left - this.#reserved - bytes >= floor) return
+    const beside = this.#reserved === 0 ? '' : `, ${inMiB(this.#reserved)} are for what is being made`
     throw new Refused(
-      `Cannot take ${inMiB(bytes)} more: ${inMiB(left)} are free on the coordinator's disk, and ${inMiB(floor)} of them are kept free`,
+      `Cannot take ${inMiB(bytes)} more: ${inMiB(left)} are free on the coordinator's disk${beside}, and ${inMiB(floor)} of them are kept free`,
       { status: 507, hint: 'Free some space on the coordinator; it is tried again' },
     )
+  }
+
+  /** As `demand`; until disposed nobody else is given those bytes. */
+  reserve(bytes: number): Disposable {
+    this.demand(bytes)
+    this.#reserved += bytes
+    return {
+      [Symbol.dispose]: () => {
+        this.#reserved -= bytes
+      },
+    }
   }
 
   /** As `watch`; a write below the floor fails as on a full disk. */

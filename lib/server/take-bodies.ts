@@ -1,8 +1,8 @@
 // Bodies: what came with proposals becomes whole and the coordinator's own before anything is decided about it.
 
-import { literalBytes, patchFault } from '../core/patch.ts'
+import { literalBytes, patchFault, writtenBytes } from '../core/patch.ts'
 import type { Log } from '../daemon/log.ts'
-import type { Source, SourcedProposal } from '../model/content.ts'
+import type { PatchOp, Source, SourcedProposal } from '../model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../model/digest.ts'
 import type { FileEntry } from '../model/entry.ts'
 import type { Outcome } from '../model/revision.ts'
@@ -132,6 +132,8 @@ export class BodyTaker {
       content === undefined ? [] : this.#store.hostPlace(content.sha256, content.place),
     )
     const isHeld = sources.length === patch.sources.length
+    using room = isHeld ? this.#roomFor(peer, { name, ops: patch.ops }) : undefined
+    void room
     if (isHeld && size >= PATCH_TOLD) this.#onPatch({ peer, sha256, size, patch })
     const isMade = isHeld && (await this.#store.assemble(peer, entry, { name, ops: patch.ops, sources }, signal))
     if (!isMade) {
@@ -140,6 +142,18 @@ export class BodyTaker {
       })
     }
     return isMade ? { sha256, size, place: { kind: 'object' }, patch } : undefined
+  }
+  /** Keeps room free for what a patch makes, until disposed. Throws `Refused` 507 when there is none; its staged data is gone then. */
+  #roomFor(
+    peer: string,
+    { name, ops }: { readonly name: string | undefined; readonly ops: readonly PatchOp[] },
+  ): Disposable {
+    try {
+      return this.#store.room.reserve(writtenBytes(ops))
+    } catch (error) {
+      if (name !== undefined) this.#store.discard(peer, name)
+      throw error
+    }
   }
 }
 

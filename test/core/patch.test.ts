@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { withoutUnused } from '../../lib/core/delta.ts'
-import { codeOf, literalBytes, literalRuns, parseCode, patchFault, throughSource } from '../../lib/core/patch.ts'
+import {
+  codeOf,
+  literalBytes,
+  literalRuns,
+  parseCode,
+  patchFault,
+  throughSource,
+  writtenBytes,
+} from '../../lib/core/patch.ts'
 import { PATCH_MAX, PATCH_OPS, type PatchOp } from '../../lib/model/content.ts'
 import { digestOf } from '../support/builders.ts'
 import { noise, patched } from '../support/contents.ts'
@@ -76,6 +84,7 @@ t.test('a patch that reaches outside, overflows or makes another size has a faul
 t.test('literals are counted, and found in the new content', async (t) => {
   const ops = [data(5), copy(0, 0, 10), data(7), zero(3), data(1)]
   t.equal(literalBytes(ops), 13)
+  t.equal(writtenBytes(ops), 23)
   t.same(literalRuns(ops), [
     { offset: 0, length: 5 },
     { offset: 15, length: 7 },

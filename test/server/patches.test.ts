@@ -5,13 +5,15 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../lib/daemon/clock.ts'
 import { silentLog } from '../../lib/daemon/log.ts'
-import { assembleObject } from '../../lib/disk/assemble.ts'
+import { assembleObject, type AssembleObject } from '../../lib/disk/assemble.ts'
 import { digestOfFile, takeStaged } from '../../lib/disk/take-staged.ts'
 import type { Patch, PatchOp, Source } from '../../lib/model/content.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import type { Outcome } from '../../lib/model/revision.ts'
 import { ContentStore } from '../../lib/server/content-store.ts'
 import { FolderHub } from '../../lib/server/folder-hub.ts'
+import type { ContentJobs, Patching } from '../../lib/server/ports.ts'
+import type { Space } from '../../lib/server/room.ts'
 import { Journal } from '../../lib/store/journal.ts'
 import { fileEntry, rel, sha256 } from '../disk/a-folder.ts'
 import { noise } from '../support/contents.ts'
@@ -20,7 +22,9 @@ const signal = new AbortController().signal
 const old = noise(500_000, 1)
 
 /** A hub that holds `old` as the head of `big`. */
-async function aHub(t: Test) {
+async function aHub(t: Test, { space }: { space?: Space } = {}) {
+  const patchings: Patching[] = []
+  const made: AssembleObject[] = []
   const dir = t.testdir()
   const journal = Journal.open(join(dir, 'journal.db'))
   t.teardown(() => {
@@ -29,17 +33,22 @@ async function aHub(t: Test) {
   journal.create({ folderId: 'f', incarnation: 'i' })
   const root = join(dir, 'folder')
   mkdirSync(root)
-  const store = new ContentStore(hostPath(root), {
+  const jobs: ContentJobs = {
     follow: () => ({
       reached: () => undefined,
       digest: (place) => Promise.resolve(digestOfFile(place)),
       [Symbol.dispose]: () => undefined,
     }),
     take: (job) => Promise.resolve(takeStaged(job)),
-    assemble: (job) => Promise.resolve(assembleObject(job)),
-  })
+    assemble: (job) => {
+      made.push(job)
+      return Promise.resolve(assembleObject(job))
+    },
+  }
+  const store = new ContentStore(hostPath(root), jobs, space && (() => space))
   store.prepare(new Set())
   const hub = new FolderHub({ name: 'docs', journal, store, conflict: 'latest', clock: systemClock, log: silentLog })
+  hub.onPatch = (patching) => void patchings.push(patching)
   const stage = (name: string, bytes: Uint8Array): void => {
     writeFileSync(`${store.stagingOf('a')}/${name}`, bytes)
   }
@@ -53,7 +62,7 @@ async function aHub(t: Test) {
   const objectOf = (bytes: Uint8Array): string =>
     `${root}/.systemsync/objects/${sha256(bytes).slice(0, 2)}/${sha256(bytes)}`
   const left = (): string[] => [...readdirSync(`${root}/.systemsync/staging`), ...readdirSync(store.stagingOf('a'))]
-  return { hub, journal, store, stage, propose, objectOf, left }
+  return { hub, journal, store, stage, propose, objectOf, left, patchings, made }
 }
 
 const from = (ops: readonly PatchOp[], sources = [sha256(old)]): Patch => ({ sources, ops })
@@ -118,4 +127,23 @@ t.test('a content without data of its own is made without a staged file', async 
   ])
   t.match(await propose(cut, { kind: 'patch', name: undefined, patch }), { kind: 'accepted' })
   t.ok(readFileSync(objectOf(cut)).equals(cut))
+})
+
+t.test('a patch that copies one source again and again is not made where the disk has no room for it', async (t) => {
+  const space = { total: 1e12, free: 1e12 }
+  const { stage, propose, left, made, patchings } = await aHub(t, { space })
+  const copies = Array.from({ length: 5 }, (): PatchOp => ({ kind: 'copy', source: 0, offset: 0, length: old.length }))
+  const zeros: PatchOp = { kind: 'zero', length: 8 * 1024 * 1024 }
+  const bytes = Buffer.concat([...copies.map(() => old), Buffer.alloc(zeros.length), Buffer.from('data')])
+  const patch = from([...copies, zeros, { kind: 'data', length: 4 }])
+  const floor = 64 * 1024 * 1024
+  space.free = floor + 5 * old.length + 3
+  stage('d-1', Buffer.from('data'))
+  await t.rejects(propose(bytes, { kind: 'patch', name: 'd-1', patch }), { status: 507, message: /are kept free/ })
+  t.same([made, patchings], [[], []], 'nobody is told of it')
+  t.same(left(), ['a'])
+  space.free++
+  stage('d-1', Buffer.from('data'))
+  t.match(await propose(bytes, { kind: 'patch', name: 'd-1', patch }), { kind: 'accepted' }, 'zeros take no room')
+  t.equal(patchings.length, 1)
 })

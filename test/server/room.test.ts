@@ -30,6 +30,21 @@ t.test('what would leave less than 64 MiB, or than a hundredth of a small disk, 
   t.match(answer(small, MIB + 1), /^507 .* 1.0 MiB of them are kept free$/)
 })
 
+t.test('room for what is being made is given to nobody else', async (t) => {
+  const room = new Room(() => ({ total: 1000 * 1024 * MIB, free: 100 * MIB }))
+  {
+    using reserved = room.reserve(30 * MIB)
+    void reserved
+    t.equal(answer(room, 6 * MIB), undefined)
+    t.match(
+      answer(room, 7 * MIB),
+      /^507 .* 100.0 MiB are free on the coordinator's disk, 30.0 MiB are for what is being/,
+    )
+    t.throws(() => room.reserve(7 * MIB), Refused)
+  }
+  t.equal(answer(room, 36 * MIB), undefined)
+})
+
 t.test('a client that writes without asking is stopped too, and goes on when there is room again', async (t) => {
   const root = t.testdir({ '.systemsync': { staging: {} } })
   let free = 80 * MIB
