@@ -37,8 +37,8 @@ import type { ContentJobs, Slice } from './ports.ts'
 import { Room, type Space } from './room.ts'
 import { Uploads } from './uploads.ts'
 
-/** No more than this is made of a deflated pack. Bytes. */
-const DEFLATED_MOST = PACK_BYTES + PACKED_MAX
+/** No pack is longer, nor all that is said to be in it: so much is made of one that is deflated, and hashed of any. Bytes. */
+const PACK_MOST = PACK_BYTES + PACKED_MAX
 
 /** Bytes of a content on this machine. */
 export interface HostPlace {
@@ -166,8 +166,8 @@ export class ContentStore {
   }
 
   /**
-   * Verifies and keeps a staged pack; which of its slices are what they should be. `undefined` pack when none is. One that came deflated is kept plain;
-   * its slices say how long it is. Throws `Refused` 507 when there is no room for that.
+   * Verifies and keeps a staged pack; which of its slices are what they should be. `undefined` pack when none is, or it is none as packs are made, and
+   * then it is gone. One that came deflated is kept plain; its slices say how long it is. Throws `Refused` 507 when there is no room for that.
    */
   async takePack(
     peer: string,
@@ -175,14 +175,22 @@ export class ContentStore {
     slices: readonly Slice[],
     signal: AbortSignal,
   ): Promise<{ pack: string | undefined; good: readonly boolean[] }> {
+    const none = { pack: undefined, good: slices.map(() => false) }
+    if (!isBounded(slices)) {
+      this.discard(peer, name)
+      return none
+    }
     const pack = `k${randomBytes(12).toString('hex')}`
     const inflatedBytes = name.startsWith(DEFLATED_PREFIX) ? lengthOf(slices) : undefined
-    if (inflatedBytes !== undefined && !this.#mayInflate(peer, name, inflatedBytes))
-      return { pack: undefined, good: slices.map(() => false) }
+    if (inflatedBytes !== undefined && !this.#mayInflate(peer, name, inflatedBytes)) return none
     const seized = await this.#seize(peer, name)
-    if (seized === undefined) return { pack: undefined, good: slices.map(() => false) }
+    if (seized === undefined) return none
     seized.followed?.[Symbol.dispose]()
     const { place } = seized
+    if (lstatSync(place).size > PACK_MOST) {
+      rmSync(place, { force: true })
+      return none
+    }
     const target = hostPath(`${this.#own}/packs/${pack}`)
     const job = { place, target, slices, inflatedBytes }
     const good = await this.#orGiveBack(peer, name, place, () => this.#jobs.take(job, signal))
@@ -193,8 +201,8 @@ export class ContentStore {
   #mayInflate(peer: string, name: string, bytes: number): boolean {
     let mayIt = false
     try {
-      if (bytes <= DEFLATED_MOST) this.room.demand(bytes)
-      mayIt = bytes <= DEFLATED_MOST
+      if (bytes <= PACK_MOST) this.room.demand(bytes)
+      mayIt = bytes <= PACK_MOST
     } finally {
       if (!mayIt) this.discard(peer, name)
     }
@@ -350,6 +358,12 @@ export class ContentStore {
       if (codeOf(error) !== 'ENOENT') throw error
     }
   }
+}
+
+/** Whether no more has to be hashed than a pack holds: slices may overlap. */
+function isBounded(slices: readonly Slice[]): boolean {
+  let bytes = 0
+  return slices.every(({ size }) => size <= PACKED_MAX && (bytes += size) <= PACK_MOST)
 }
 
 /** How long a pack is whose last slice ends it. */

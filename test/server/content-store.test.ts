@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import { ContentStore } from '../../lib/server/content-store.ts'
 import { asNobody } from '../disk/a-folder.ts'
+import type { ContentJobs, Slice } from '../../lib/server/ports.ts'
 import type { KeptContent } from '../../lib/store/contents.ts'
 
 const texts = ['first', 'second', 'the third', '4']
@@ -138,4 +140,36 @@ t.test('a staged file that could not be kept can be written to by its owner agai
     console.log(JSON.stringify([failure, mode]))
   `)
   t.same(found, ['ENOENT', '600'])
+})
+
+t.test('a pack that says that more is in it than in any is refused, and nothing of it is hashed', async (t) => {
+  const root = t.testdir()
+  let took = 0
+  const take: ContentJobs['take'] = async ({ slices, target, place }) => {
+    took++
+    renameSync(place, target)
+    return await Promise.resolve(slices.map(() => true))
+  }
+  const followed = { reached: () => undefined, digest: async () => await Promise.resolve(digestOf('')) }
+  const follow = () => ({ ...followed, [Symbol.dispose]: () => undefined })
+  const store = new ContentStore(hostPath(root), { take, follow, assemble: async () => await Promise.resolve(false) })
+  store.prepare(new Set())
+  const slices = (count: number, size: number) =>
+    Array(count).fill({ sha256: digestOf('x'), size, offset: 0 }) as Slice[]
+  const takePack = async (name: string, bytes: number, of: Slice[]) => {
+    writeFileSync(`${store.stagingOf('a')}/${name}`, '')
+    truncateSync(`${store.stagingOf('a')}/${name}`, bytes)
+    const { pack, good } = await store.takePack('a', name, of, new AbortController().signal)
+    t.same(readdirSync(store.stagingOf('a')), [], 'it is gone from staging')
+    return pack !== undefined && !good.includes(false)
+  }
+  const [KIB, MIB] = [1024, 1024 * 1024]
+  for (const name of ['p-1', 'z-1']) {
+    t.notOk(await takePack(name, MIB, slices(1, 256 * KIB + 1)), 'a body that is too large for a pack')
+    t.notOk(await takePack(name, MIB, slices(5000, 256 * KIB)), 'bodies that lie above each other')
+  }
+  t.notOk(await takePack('p-1', 5 * MIB, slices(1, 10)), 'a pack that is too long')
+  t.equal(took, 0)
+  t.ok(await takePack('p-1', 4 * MIB, slices(16, 256 * KIB)), 'as large as one may be')
+  t.same(readdirSync(`${root}/.systemsync/staging`), ['a'])
 })
