@@ -76,10 +76,9 @@ function remoteDepot({ folder, client, data }: RemoteParts): Depot {
     isNear: false,
     putPack: (name, bytes, signal) => putPack(data, { staging, name, bytes }, signal),
     discard: (name, signal) => data.use('quick', (sftp) => sftp.remove(`${staging}/${name}`, signal), signal),
-    putFile: async ({ place, name, size, from }, onBytes, signal) => {
-      await using file = await open(place, 'r')
+    putFile: async ({ fd, name, size, from }, onBytes, signal) => {
       const path = `staging/${client}/${name}`
-      const put: Move = (sftp, transfer) => putLarge(data, { sftp, folder, path, fd: file.fd }, transfer, signal)
+      const put: Move = (sftp, transfer) => putLarge(data, { sftp, folder, path, fd }, transfer, signal)
       await moveOn(data, { from, size, onBytes }, put, signal)
     },
     read: async (contents, onBytes, signal) => {

@@ -69,11 +69,9 @@ export function withFile<T extends { readonly kind: string }>(
   read: (fd: number) => T,
 ): T | Unread {
   try {
-    const parent = dirs.open(parentOf(path))
-    if (parent === undefined || expect.kind !== 'file') return { kind: 'changed' }
-    const fd = openFile(placeAt(parent, nameOf(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const fd = openAsExpected(dirs, path, expect)
+    if (fd === undefined) return { kind: 'changed' }
     try {
-      if (!isAsExpected(fd, expect)) return { kind: 'changed' }
       const found = read(fd)
       return isAsExpected(fd, expect) ? found : { kind: 'changed' }
     } finally {
@@ -81,6 +79,24 @@ export function withFile<T extends { readonly kind: string }>(
     }
   } catch (error) {
     return isAbsence(error) ? { kind: 'changed' } : { kind: 'problem', problem: problemOf(path, error) }
+  }
+}
+
+/** Opens the file at `path` for reading; `undefined` unless it is what is expected. Close it with `closeFile`. Throws a Node-style error. */
+export function openAsExpected(dirs: Pick<DirsInRow, 'open'>, path: RelPath, expect: Fingerprint): number | undefined {
+  let fd: number | undefined
+  let isRight = false
+  try {
+    const parent = dirs.open(parentOf(path))
+    if (parent === undefined || expect.kind !== 'file') return undefined
+    fd = openFile(placeAt(parent, nameOf(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    isRight = isAsExpected(fd, expect)
+    return isRight ? fd : undefined
+  } catch (error) {
+    if (isAbsence(error)) return undefined
+    throw error
+  } finally {
+    if (fd !== undefined && !isRight) closeFile(fd)
   }
 }
 

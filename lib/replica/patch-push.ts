@@ -2,10 +2,10 @@
 
 import { rmSync } from 'node:fs'
 import { literalBytes } from '../core/patch.ts'
+import { openStagedToSend, openToSend } from '../disk/open-to-send.ts'
 import { stagedPlace } from '../disk/staged-file.ts'
 import { largeName, type Patch, type Source } from '../model/content.ts'
 import { SyncError } from '../errors.ts'
-import { placeOf } from '../model/path.ts'
 import type { ReplicaParts } from './folder-state.ts'
 import type { Content, Hub, OnBytes, ToRead } from './ports.ts'
 
@@ -32,13 +32,16 @@ export async function sendLarge(
   const name = largeName(sha256)
   onBytes(staged)
   try {
-    await hub.depot.putFile({ place: placeOf(parts.root, file.path), name, size, from: staged }, onBytes, signal)
-    return { kind: 'staged', name }
+    using opened = openToSend(parts.root, file)
+    if (opened !== undefined) {
+      await hub.depot.putFile({ fd: opened.fd, name, size, from: staged }, onBytes, signal)
+      return { kind: 'staged', name }
+    }
   } catch (error) {
     if (!(error instanceof SyncError) || error.code !== 'LOCAL_CHANGED') throw error
-    await hub.depot.discard(name, signal)
-    return undefined
   }
+  await hub.depot.discard(name, signal)
+  return undefined
 }
 
 /** The data is set aside first: what is sent is of one moment, whatever becomes of the file on the way. */
@@ -55,7 +58,8 @@ async function sendPatch(
   const place = stagedPlace(parts.root, name)
   try {
     if (!(await parts.disk.extract(file, { ops: patch.ops, place }, signal))) return undefined
-    await hub.depot.putFile({ place, name, size: bytes, from: 0 }, onBytes, signal)
+    using data = openStagedToSend(place)
+    await hub.depot.putFile({ fd: data.fd, name, size: bytes, from: 0 }, onBytes, signal)
     return { kind: 'patch', name, patch }
   } finally {
     rmSync(place, { force: true })

@@ -73,9 +73,9 @@ export interface Depot {
   putPack(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<string>
   /** Removes what was staged as `name`: nobody will ask for it. */
   discard(name: string, signal: AbortSignal): Promise<void>
-  /** Streams a local file into staging as `name`, from byte `from` on. */
+  /** Streams the open local file `fd` into staging as `name`, from byte `from` on. `fd` is not touched any more once this settles. */
   putFile(
-    file: { place: HostPath; name: string; size: number; from: number },
+    file: { fd: number; name: string; size: number; from: number },
     onBytes: OnBytes,
     signal: AbortSignal,
   ): Promise<void>

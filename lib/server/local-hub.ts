@@ -35,10 +35,10 @@ function localDepot({ store }: FolderHub): Depot {
         return name
       }),
     discard: (name) => fs.rm(`${store.stagingOf(SERVER)}/${name}`, { force: true }),
-    putFile: async ({ place, name, size }, onBytes) => {
+    putFile: async ({ fd, name, size }, onBytes) => {
       const target = `${store.stagingOf(SERVER)}/${name}`
       await fs.rm(target, { force: true })
-      await fs.copyFile(place, target, constants.COPYFILE_FICLONE)
+      await fs.copyFile(`/proc/self/fd/${fd}`, target, constants.COPYFILE_FICLONE)
       await fs.chmod(target, 0o600)
       onBytes(size)
     },

@@ -7,6 +7,7 @@ import { DataLink } from '../../lib/client/data-link.ts'
 import { remoteHub } from '../../lib/client/remote-hub.ts'
 import { systemClock } from '../../lib/daemon/clock.ts'
 import { silentLog } from '../../lib/daemon/log.ts'
+import { openStagedToSend } from '../../lib/disk/open-to-send.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import type { RpcPeer } from '../../lib/rpc/peer.ts'
 import { SshSession } from '../../lib/ssh/client/ssh-session.ts'
@@ -61,7 +62,8 @@ t.test('an upload whose data connection dies goes on where it was, and what was 
   const { dir, depot, faults, told, onBytes } = await rig(t, 2 * MIB)
   const place = hostPath(`${dir}/home/file`)
   writeFileSync(place, body)
-  await depot.putFile({ place, name: 'o-1', size, from: 0 }, onBytes, never())
+  using file = openStagedToSend(place)
+  await depot.putFile({ fd: file.fd, name: 'o-1', size, from: 0 }, onBytes, never())
   const { opened, first } = lastTry(faults, 'write')
   t.equal(opened, 'open docs/staging/ann/o-1', 'it is not emptied')
   t.ok(first > 0 && first < size, `it goes on at ${String(first)}`)
@@ -73,7 +75,8 @@ t.test('an upload whose data connection dies before anything arrived starts anew
   const { dir, depot, faults, told, onBytes } = await rig(t, 0)
   const place = hostPath(`${dir}/home/file`)
   writeFileSync(place, body)
-  await depot.putFile({ place, name: 'o-1', size, from: 0 }, onBytes, never())
+  using file = openStagedToSend(place)
+  await depot.putFile({ fd: file.fd, name: 'o-1', size, from: 0 }, onBytes, never())
   t.equal(lastTry(faults, 'write').opened, 'open docs/staging/ann/o-1 truncate')
   t.ok(readFileSync(`${dir}/docs/staging/ann/o-1`).equals(body))
   t.equal(sum(told), size)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { treeMark } from '../../lib/core/tree-mark.ts'
+import { openStagedToSend } from '../../lib/disk/open-to-send.ts'
 import { Refused } from '../../lib/errors.ts'
 import type { HeadPlace, Source, SourcedProposal } from '../../lib/model/content.ts'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
@@ -147,13 +148,14 @@ export function testHub(t: Test, name: string, open: (t: Test) => Promise<Subjec
     const [sha256, size] = [digestOf(body), body.length]
     const name = `o-${sha256}`
     const half = scratch.file('half', body.subarray(0, 6 * MIB))
-    await hub.depot.putFile({ place: half, name, size: 6 * MIB, from: 0 }, () => undefined, never)
+    using first = openStagedToSend(half)
+    await hub.depot.putFile({ fd: first.fd, name, size: 6 * MIB, from: 0 }, () => undefined, never)
     const [holding] = await hub.holdings([{ sha256, size }], never)
     const from = holding?.kind === 'go' ? holding.staged : 0
     t.ok(from > 0 && from <= 6 * MIB, 'an upload that stopped goes on')
     let moved = 0
-    const whole = scratch.file('whole', body)
-    await hub.depot.putFile({ place: whole, name, size, from }, (bytes) => (moved += bytes), never)
+    using whole = openStagedToSend(scratch.file('whole', body))
+    await hub.depot.putFile({ fd: whole.fd, name, size, from }, (bytes) => (moved += bytes), never)
     t.ok(moved >= size - from, 'progress is told')
     const reply = await hub.propose([put('big', 0, fileOf(body), { source: { kind: 'staged', name } })], never)
     t.match(reply.outcomes, [{ kind: 'accepted' }])

@@ -187,8 +187,8 @@ export class MemoryHub implements Hub {
         this.#staged.delete(name)
         return Promise.resolve()
       },
-      putFile: ({ place, name }, onBytes) => {
-        const bytes = readFileSync(place)
+      putFile: ({ fd, name }, onBytes) => {
+        const bytes = readFileSync(fd)
         this.calls.push(`putFile ${String(bytes.length)}`)
         this.#staged.set(name, bytes)
         onBytes(bytes.length)
