@@ -15,8 +15,6 @@ import { toWireDigest, toWirePatch } from '../rpc/wire.ts'
 import { KeyBook } from '../ssh/authorized-keys.ts'
 import { loadHostKey } from '../ssh/server/host-key.ts'
 import { jail } from '../ssh/server/jail.ts'
-import { WorkRoom } from '../ssh/server/jail-deflated.ts'
-import { PackedRoom } from '../ssh/server/jail-packed.ts'
 import type { ServerConnection } from '../ssh/server/server-connection.ts'
 import { serveSftp } from '../ssh/server/sftp-server.ts'
 import { SshServer } from '../ssh/server/ssh-server.ts'
@@ -27,17 +25,12 @@ import { openFolder, type ServedFolder } from './open-folder.ts'
 import { Roster, type Member } from './roster.ts'
 import type { Growth } from './uploads.ts'
 import { Teller, type ComingHint, type PatchHint } from './teller.ts'
+import { SftpRoom } from './sftp-room.ts'
 import { methodsFor, piecesOf, type Caller, type Hello, type Welcome } from './rpc-methods.ts'
 
 const MAINTAIN_MS = 3_600_000
 /** Committing a large content takes as long as reading it once. */
 const CALL_TIMEOUT_MS = 3_600_000
-/** Deflated stretches of packs that are held at once, by all and by one connection: each takes up to 4 MiB. */
-const PACKED_MAX_OPEN = 16
-const PACKED_EACH_OPEN = 4
-/** Stretches that are deflated or inflated at once for all connections, and for each; 255 KiB at most. */
-const FRAMES_MAX = 16
-const FRAMES_EACH = 4
 
 export interface CoordinatorParts {
   readonly node: NodeConfig
@@ -60,8 +53,7 @@ export class Coordinator implements AsyncDisposable {
   readonly #parts: CoordinatorParts
   readonly #settings: NodeSettings
   readonly #roster = new Roster()
-  readonly #packed = new PackedRoom(PACKED_MAX_OPEN)
-  readonly #frames = new WorkRoom(FRAMES_MAX)
+  readonly #room = new SftpRoom()
   readonly #folders = new Map<string, ServedFolder>()
   readonly #stop = new AbortController()
   #server: SshServer | undefined
@@ -197,8 +189,7 @@ export class Coordinator implements AsyncDisposable {
       },
     }
     log.debug('A connection came in', { from: connection.remoteAddress, fingerprint: connection.fingerprint })
-    const packed = new PackedRoom(PACKED_EACH_OPEN, this.#packed)
-    const frames = new WorkRoom(FRAMES_EACH, this.#frames)
+    const { packed, frames, handles } = this.#room.ofConnection()
     connection.onSubsystem('systemsync-rpc', (channel) => {
       this.#serveRpc(connection, caller, channel)
     })
@@ -212,7 +203,7 @@ export class Coordinator implements AsyncDisposable {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))
         },
       }
-      void serveSftp(channel, jail(view), {}, this.#stop.signal)
+      void serveSftp(channel, jail(view), { handles }, this.#stop.signal)
     })
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter above needs the coordinator
     const self = this

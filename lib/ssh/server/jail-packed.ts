@@ -4,35 +4,9 @@ import * as fs from 'node:fs'
 import { deflateIfWorth } from '../../daemon/deflate.ts'
 import { PACK_BYTES } from '../../model/content.ts'
 import type { DemandAccess } from './jail-files.ts'
+import type { OpenRoom } from './open-room.ts'
 import { SftpError, type ReadHandle } from './sftp-tree.ts'
 import { STATUS } from './sftp-wire.ts'
-
-/** Places for what is deflated and held in memory until it is closed: so many, and no more than are left `above`. */
-export class PackedRoom {
-  readonly #most: number
-  readonly #above: PackedRoom | undefined
-  #taken = 0
-
-  constructor(most: number, above?: PackedRoom) {
-    this.#most = most
-    this.#above = above
-  }
-
-  /** Takes a place; what is returned gives it back, once. `undefined`: there is none. */
-  take(): (() => void) | undefined {
-    if (this.#taken >= this.#most) return undefined
-    const giveAbove = this.#above === undefined ? () => undefined : this.#above.take()
-    if (giveAbove === undefined) return undefined
-    this.#taken++
-    let isTaken = true
-    return () => {
-      if (!isTaken) return
-      isTaken = false
-      this.#taken--
-      giveAbove()
-    }
-  }
-}
 
 /** A part of a pack: bytes `from` to `to`. */
 export interface PackedName {
@@ -56,7 +30,7 @@ export function parsePackedName(name: string): PackedName | undefined {
 export async function openPacked(
   place: string,
   { from, to }: Omit<PackedName, 'pack'>,
-  { room, demandAccess }: { readonly room: PackedRoom; readonly demandAccess: DemandAccess },
+  { room, demandAccess }: { readonly room: OpenRoom; readonly demandAccess: DemandAccess },
 ): Promise<ReadHandle> {
   const give = room.take()
   if (give === undefined) throw new SftpError(STATUS.failure, 'Too many are open')

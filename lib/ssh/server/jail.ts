@@ -3,7 +3,8 @@
 import { linkSync, lstatSync, mkdirSync, opendirSync, realpathSync, renameSync, unlinkSync } from 'node:fs'
 import { attrsOf, openForReading, openForWriting, type StagingWatch } from './jail-files.ts'
 import { readInFrames, writeInFrames, type WorkRoom } from './jail-deflated.ts'
-import { openPacked, parsePackedName, type PackedRoom } from './jail-packed.ts'
+import { openPacked, parsePackedName } from './jail-packed.ts'
+import type { OpenRoom } from './open-room.ts'
 import {
   SftpError,
   type Attrs,
@@ -33,7 +34,7 @@ export interface JailView {
   /** A content of the folder that is still being sent: where its first `end` bytes are. */
   coming?(folder: string, sha256: Digest): { readonly place: string; readonly end: number } | undefined
   /** Where deflated stretches of packs are held; without it there are none. */
-  readonly packed?: PackedRoom
+  readonly packed?: OpenRoom
   /** Where stretches are deflated and inflated; without it nothing is read or written in frames. */
   readonly frames?: WorkRoom
 }

@@ -66,7 +66,8 @@ export const SFTP_LIMITS: SftpLimits = {
   packetBytes: 257 * 1024,
   /** The most bytes in one READ or WRITE; OpenSSH's own number. */
   dataBytes: 255 * 1024,
-  handles: 256,
+  /** A client of ours has a dozen on all its channels together. */
+  handles: 128,
   /** Requests waiting or under way before the channel is paused; it goes on at half. */
   requests: 64,
   requestBytes: 8 * 1024 * 1024,

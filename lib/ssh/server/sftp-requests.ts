@@ -1,6 +1,7 @@
 // What each SFTP request asks of the tree, and what is answered. Handles live here.
 
 import type { SftpLimits } from './limits.ts'
+import type { OpenRoom } from './open-room.ts'
 import type { SftpReplies } from './sftp-replies.ts'
 import { SftpError, type Attrs, type Awaitable, type ReadHandle, type SftpTree, type WriteHandle } from './sftp-tree.ts'
 import {
@@ -29,10 +30,19 @@ interface Listed {
   readonly attrs: Attrs
 }
 
-type Handle =
+type Opened =
   | { readonly kind: 'read'; readonly file: ReadHandle }
   | { readonly kind: 'write'; readonly file: WriteHandle }
   | { readonly kind: 'dir'; readonly entries: readonly Listed[]; next: number }
+
+/** `give`: gives its room back. */
+type Handle = Opened & { readonly give: () => void }
+
+/** What one channel can take. `room`: for its handles. */
+export interface SftpBounds {
+  readonly limits: SftpLimits
+  readonly room: OpenRoom
+}
 
 /** Entries in one reply to READDIR. */
 const LISTED_AT_ONCE = 128
@@ -40,13 +50,15 @@ const LISTED_AT_ONCE = 128
 export class SftpRequests {
   readonly #tree: SftpTree
   readonly #limits: SftpLimits
+  readonly #room: OpenRoom
   readonly #replies: SftpReplies
   readonly #handles = new Map<number, Handle>()
   #nextHandle = 1
 
-  constructor(tree: SftpTree, limits: SftpLimits, replies: SftpReplies) {
+  constructor(tree: SftpTree, { limits, room }: SftpBounds, replies: SftpReplies) {
     this.#tree = tree
     this.#limits = limits
+    this.#room = room
     this.#replies = replies
   }
 
@@ -145,25 +157,59 @@ export class SftpRequests {
     const names = parsePath(fields.text())
     const flags = fields.uint32()
     fields.attrs()
-    this.#demandRoom()
     const has = (flag: number) => (flags & flag) !== 0
     if (has(OPEN_FLAG.append)) throw new SftpError(STATUS.opUnsupported, 'Files cannot be opened for appending')
     if (!has(OPEN_FLAG.write)) {
       if (!has(OPEN_FLAG.read)) throw new SftpError(STATUS.badMessage, 'Open for nothing')
-      return then(this.#tree.openRead(names), (file) => this.#reply(id, { kind: 'read', file }))
+      return this.#keep(
+        id,
+        () => this.#tree.openRead(names),
+        (file) => ({ kind: 'read', file }),
+      )
     }
     const how = {
       create: has(OPEN_FLAG.create),
       exclusive: has(OPEN_FLAG.exclusive),
       truncate: has(OPEN_FLAG.truncate),
     }
-    return then(this.#tree.openWrite(names, how), (file) => this.#reply(id, { kind: 'write', file }))
+    return this.#keep(
+      id,
+      () => this.#tree.openWrite(names, how),
+      (file) => ({ kind: 'write', file }),
+    )
   }
 
   #opendir(request: Request): void | Promise<void> {
-    this.#demandRoom()
-    return then(this.#tree.list(namesIn(request)), (entries) =>
-      this.#reply(request.id, { kind: 'dir', entries, next: 0 }),
+    const names = namesIn(request)
+    return this.#keep(
+      request.id,
+      () => this.#tree.list(names),
+      (entries) => ({ kind: 'dir', entries, next: 0 }),
+    )
+  }
+
+  /** Opens something, where there is room for one more, and tells its handle. */
+  #keep<T>(id: number, open: () => Awaitable<T>, asOpened: (found: T) => Opened): void | Promise<void> {
+    const give = this.#room.take()
+    if (give === undefined) throw new SftpError(STATUS.failure, 'Too many open handles')
+    let isKept = false
+    const last = (): void => {
+      if (!isKept) give()
+    }
+    let found: Awaitable<T>
+    try {
+      found = open()
+    } catch (error) {
+      last()
+      throw error
+    }
+    return then(
+      found,
+      (opened) => {
+        isKept = true
+        this.#reply(id, { ...asOpened(opened), give })
+      },
+      last,
     )
   }
 
@@ -291,10 +337,6 @@ export class SftpRequests {
     if (handle.kind === 'dir') throw new SftpError(STATUS.failure, 'Not a file')
     return handle
   }
-
-  #demandRoom(): void {
-    if (this.#handles.size >= this.#limits.handles) throw new SftpError(STATUS.failure, 'Too many open handles')
-  }
 }
 
 type FileHandle = Exclude<Handle, { kind: 'dir' }>
@@ -314,6 +356,7 @@ function then<T>(
 }
 
 function closeHandle(handle: Handle): Awaitable<void> {
+  handle.give()
   if (handle.kind !== 'dir') return handle.file.close()
 }
 

@@ -3,12 +3,15 @@
 import type { Duplex } from 'node:stream'
 import { SFTP_LIMITS, type SftpLimits } from './limits.ts'
 import { SftpReplies } from './sftp-replies.ts'
-import { SftpRequests, type Request } from './sftp-requests.ts'
+import { OpenRoom } from './open-room.ts'
+import { SftpRequests, type Request, type SftpBounds } from './sftp-requests.ts'
 import { statusOf, type SftpTree } from './sftp-tree.ts'
 import { FieldReader, MalformedPacket, PacketReader, REQUEST, STATUS } from './sftp-wire.ts'
 
 export interface SftpOptions {
   readonly limits?: Partial<SftpLimits>
+  /** Room for handles that other channels share. */
+  readonly handles?: OpenRoom
 }
 
 /**
@@ -21,7 +24,8 @@ export async function serveSftp(
   options: SftpOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const session = new SftpSession(channel, tree, { ...SFTP_LIMITS, ...options.limits })
+  const limits = { ...SFTP_LIMITS, ...options.limits }
+  const session = new SftpSession(channel, tree, { limits, room: new OpenRoom(limits.handles, options.handles) })
   const stop = () => channel.destroy()
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
@@ -49,13 +53,13 @@ class SftpSession {
   #dead = false
   #pumping = false
 
-  constructor(channel: Duplex, tree: SftpTree, limits: SftpLimits) {
+  constructor(channel: Duplex, tree: SftpTree, { limits, room }: SftpBounds) {
     this.#channel = channel
     this.#limits = limits
     this.#replies = new SftpReplies(channel, () => {
       this.#pump()
     })
-    this.#requests = new SftpRequests(tree, limits, this.#replies)
+    this.#requests = new SftpRequests(tree, { limits, room }, this.#replies)
     const reader = new PacketReader(limits.packetBytes, (packet) => {
       this.#take(packet)
     })

@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { hostPath } from '../../../lib/model/path.ts'
-import { PackedRoom, parsePackedName } from '../../../lib/ssh/server/jail-packed.ts'
+import { parsePackedName } from '../../../lib/ssh/server/jail-packed.ts'
+import { OpenRoom } from '../../../lib/ssh/server/open-room.ts'
 import { jail } from '../../../lib/ssh/server/jail.ts'
 import type { ReadHandle } from '../../../lib/ssh/server/sftp-tree.ts'
 import { STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
@@ -16,7 +17,7 @@ const MIB = 1024 * 1024
 const text = Buffer.alloc(5 * MIB, 'a pack of texts is mostly words; ')
 const mixed = Buffer.concat([text.subarray(0, 100_000), noise(200_000)])
 
-function setUp(t: Test, room: PackedRoom | 'none' = new PackedRoom(2)) {
+function setUp(t: Test, room: OpenRoom | 'none' = new OpenRoom(2)) {
   const root = t.testdir({
     docs: { '.systemsync': { packs: {}, objects: {} } },
     other: { '.systemsync': { packs: {} } },
@@ -150,20 +151,4 @@ t.test('opened at once they count as much as one after the other', async (t) => 
   const { open } = setUp(t)
   const all = await Promise.allSettled(Array.from({ length: 6 }, () => open('docs/packed/text.0-4000000')))
   t.equal(all.filter(({ status }) => status === 'fulfilled').length, 2)
-})
-
-t.test('one connection leaves room for others, and all together have their bound', (t) => {
-  const all = new PackedRoom(3)
-  const [ann, bob] = [new PackedRoom(2, all), new PackedRoom(2, all)]
-  const back = [ann.take(), ann.take()]
-  t.equal(ann.take(), undefined)
-  const one = bob.take()
-  t.ok(one)
-  t.equal(bob.take(), undefined, 'three are open')
-  back[0]?.()
-  t.ok(bob.take())
-  t.equal(ann.take(), undefined, 'three are open again')
-  one?.()
-  t.ok(ann.take())
-  t.end()
 })

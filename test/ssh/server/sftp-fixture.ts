@@ -2,6 +2,7 @@
 
 import { duplexPair, type Duplex } from 'node:stream'
 import { SFTP_LIMITS, type SftpLimits } from '../../../lib/ssh/server/limits.ts'
+import type { OpenRoom } from '../../../lib/ssh/server/open-room.ts'
 import { serveSftp } from '../../../lib/ssh/server/sftp-server.ts'
 import { SftpError, statusOf, type Attrs, type SftpTree } from '../../../lib/ssh/server/sftp-tree.ts'
 import { FieldReader, PacketReader, PacketWriter, REPLY, REQUEST, STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
@@ -21,10 +22,18 @@ export class RawPeer {
   isClosed = false
   #waiting: (() => void)[] = []
 
-  constructor(tree: SftpTree, limits: Partial<SftpLimits> = {}, signal: AbortSignal = new AbortController().signal) {
+  constructor(
+    tree: SftpTree,
+    { handles, ...limits }: Partial<Omit<SftpLimits, 'handles'>> & { readonly handles?: number | OpenRoom } = {},
+    signal: AbortSignal = new AbortController().signal,
+  ) {
     const [near, far] = duplexPair()
     this.channel = near
-    this.served = serveSftp(far, tree, { limits }, signal)
+    const options =
+      typeof handles === 'number'
+        ? { limits: { ...limits, handles } }
+        : { limits, ...(handles === undefined ? {} : { handles }) }
+    this.served = serveSftp(far, tree, options, signal)
     const reader = new PacketReader(SFTP_LIMITS.packetBytes, (packet) => {
       if (packet[0] !== REPLY.version) {
         const fields = new FieldReader(packet, 1)

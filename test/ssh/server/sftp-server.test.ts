@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import t from 'tap'
+import { OpenRoom } from '../../../lib/ssh/server/open-room.ts'
 import { FieldReader, OPEN_FLAG, PacketWriter, REPLY, REQUEST, STATUS } from '../../../lib/ssh/server/sftp-wire.ts'
 import { Gate, MemoryTree, openRequest, RawPeer, request } from './sftp-fixture.ts'
 
@@ -144,7 +145,7 @@ t.test('REALPATH stays inside the root, and limits are told', async (t) => {
   const limits = await peer.reply(2)
   t.same(
     Array.from({ length: 4 }, () => limits?.fields.uint64()),
-    [262144, 261120, 261120, 256],
+    [262144, 261120, 261120, 128],
   )
   peer.channel.end()
   await peer.served
@@ -202,6 +203,31 @@ t.test('at most so many handles are open', async (t) => {
   t.ok(await peer.handle(6), 'one that is closed makes room')
   peer.channel.end()
   await peer.served
+  t.equal(tree.openHandles, 0)
+})
+
+t.test('on all channels together at most so many handles are open, whatever becomes of them', async (t) => {
+  const tree = new MemoryTree({ a: Buffer.from('x') })
+  const room = new OpenRoom(2)
+  const [one, two] = [new RawPeer(tree, { handles: room }).greet(), new RawPeer(tree, { handles: room }).greet()]
+  for (let id = 100; id < 110; id++) one.send(openRequest(id, '/none', read))
+  t.equal(await one.status(109), STATUS.noSuchFile, 'what cannot be opened takes no room')
+  one.send(openRequest(1, '/a', read), request(REQUEST.opendir, 2).string('/'))
+  const listing = await one.handle(2)
+  two.send(openRequest(1, '/a', read), request(REQUEST.opendir, 2).string('/'))
+  t.equal(await two.status(1), STATUS.failure)
+  t.equal(await two.status(2), STATUS.failure)
+  one.send(request(REQUEST.close, 3).string(listing))
+  t.equal(await one.status(3), STATUS.ok)
+  two.send(openRequest(3, '/a', read), openRequest(4, '/a', read))
+  t.ok(await two.handle(3))
+  t.equal(await two.status(4), STATUS.failure)
+  one.channel.end()
+  await one.served
+  two.send(openRequest(5, '/a', read))
+  t.ok(await two.handle(5), 'a channel that is gone makes room')
+  two.channel.end()
+  await two.served
   t.equal(tree.openHandles, 0)
 })
 
