@@ -80,12 +80,13 @@ export class DataLink {
   /** Works on the lane's channel; when the connection turns out to be dead, once more on a new one. */
   async use<T>(lane: Lane, work: (sftp: SftpChannel) => Promise<T>, signal: AbortSignal): Promise<T> {
     for (let tries = 0; ; tries++) {
-      const opened = await this.#open()
+      const opening = this.#open()
+      const opened = await opening
       try {
         return await work(await this.#channel(opened, lane))
       } catch (error) {
         if (!(error instanceof Unreachable) || tries > 0 || signal.aborted) throw error
-        this.#opened = undefined
+        this.#forget(opening)
         await opened.ssh[Symbol.asyncDispose]()
       }
     }
@@ -103,9 +104,11 @@ export class DataLink {
     if (known !== undefined) return await known
     const opening = ssh.sftp()
     channels.set(lane, opening)
-    const channel = await opening
-    void channel.closed.then(() => channels.delete(lane))
-    return channel
+    const forget = (): void => {
+      if (channels.get(lane) === opening) channels.delete(lane)
+    }
+    opening.then(({ closed }) => closed.then(forget), forget)
+    return await opening
   }
 
   #open(): Promise<Opened> {
@@ -113,17 +116,27 @@ export class DataLink {
     const opening = this.#connect()
     this.#opened = opening
     const forget = (): void => {
-      if (this.#opened === opening) this.#opened = undefined
+      this.#forget(opening)
     }
     opening.then(({ ssh }) => ssh.closed.then(forget), forget)
     return opening
   }
 
+  /** Another lane may have noticed before, and opened a new one already: that is kept. */
+  #forget(opening: Promise<Opened>): void {
+    if (this.#opened === opening) this.#opened = undefined
+  }
+
   async #connect(): Promise<Opened> {
     const { open, session, rpc } = this.#parts
     const ssh = await open(this.#signal)
-    const peer = new RpcPeer(await ssh.subsystem('systemsync-rpc'), { ...rpc, methods: {} })
-    await askCoordinator(peer, 'attach', { session }, this.#signal)
-    return { ssh, channels: new Map() }
+    try {
+      const peer = new RpcPeer(await ssh.subsystem('systemsync-rpc'), { ...rpc, methods: {} })
+      await askCoordinator(peer, 'attach', { session }, this.#signal)
+      return { ssh, channels: new Map() }
+    } catch (error) {
+      await ssh[Symbol.asyncDispose]()
+      throw error
+    }
   }
 }
