@@ -2,6 +2,7 @@
 
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Clock } from '../daemon/clock.ts'
+import { JointSignal } from '../daemon/joint-signal.ts'
 import type { Log } from '../daemon/log.ts'
 import type { MessageLog } from '../daemon/message-log.ts'
 import { ownVersion } from '../daemon/own-version.ts'
@@ -143,7 +144,8 @@ export class Client implements AsyncDisposable {
   async #connectOnce(stop: AbortSignal, succeeded: () => void): Promise<void> {
     const { node, log, messageLog, clock } = this.#parts
     const ended = new AbortController()
-    const signal = AbortSignal.any([stop, ended.signal])
+    using joint = new JointSignal(stop, ended.signal)
+    const { signal } = joint
     await using ssh = await openSession(node, log, signal)
     const control = new RpcPeer(await ssh.subsystem('systemsync-rpc'), {
       methods: this.#methods(ssh),
@@ -185,7 +187,7 @@ export class Client implements AsyncDisposable {
         this.#replicas.get(name)?.attach(hub, agreement, signal)
       }
       this.#tried?.()
-      const lost = await Promise.race([ssh.closed, control.closed.then(() => undefined), aborted(stop)])
+      const lost = await Promise.race([ssh.closed, control.closed.then(() => undefined), aborted(signal)])
       if (!stop.aborted) throw lost ?? new Unreachable('Lost the coordinator: it closed the connection')
     } finally {
       ended.abort(new Unreachable('The connection to the coordinator is gone'))

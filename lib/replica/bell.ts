@@ -13,24 +13,17 @@ export class Bell {
   async wait(signal: AbortSignal, sleep?: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
     signal.throwIfAborted()
     if (!this.#rung) {
+      const { promise: woken, resolve: wake } = withResolver()
+      this.#wake = wake
+      signal.addEventListener('abort', wake)
       const done = new AbortController()
-      const rung = new Promise<void>((resolve, reject) => {
-        this.#wake = resolve
-        signal.addEventListener(
-          'abort',
-          () => {
-            reject(signal.reason as Error)
-          },
-          { signal: done.signal },
-        )
-      })
-      const slept = sleep?.(AbortSignal.any([signal, done.signal])).catch(() => undefined)
+      const slept = sleep?.(done.signal).catch(() => undefined)
       try {
-        await (slept === undefined ? rung : Promise.race([rung, slept]))
+        await (slept === undefined ? woken : Promise.race([woken, slept]))
       } finally {
         this.#wake = undefined
-        done.abort()
-        rung.catch(() => undefined)
+        signal.removeEventListener('abort', wake)
+        done.abort() // the sleep hears of nothing else
       }
       signal.throwIfAborted()
     }
@@ -38,4 +31,12 @@ export class Bell {
     this.#rung = false
     return rang
   }
+}
+
+function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve: () => void = () => undefined
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
 }

@@ -1,5 +1,6 @@
 // The disk lanes of one process: a quick one for what a person waits for, a bulk one for whole trees and large files.
 
+import { JointSignal } from '../daemon/joint-signal.ts'
 import { WorkerLane } from '../daemon/worker-lane.ts'
 import type { AssembleObject } from '../disk/assemble.ts'
 import type { TakeStaged } from '../disk/take-staged.ts'
@@ -81,7 +82,8 @@ export class DiskLanes implements AsyncDisposable {
     const { size } = file.print
     const isHashed = file.like !== undefined && size >= HASHED_BESIDE && size <= PATCH_MAX
     const stop = new AbortController()
-    const until = AbortSignal.any([signal, stop.signal])
+    using joint = new JointSignal(signal, stop.signal)
+    const until = joint.signal
     try {
       const looking = this.#bulk.run('hash', { at, file, isHashed }, {}, until)
       const hashing = isHashed ? this.#beside.run('digest', { at, file }, {}, until) : undefined

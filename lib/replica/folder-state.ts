@@ -35,7 +35,7 @@ export interface ReplicaParts {
   readonly keepStaged: (name: string) => boolean
 }
 
-/** A hub with what was agreed when it was attached. `signal` ends with the link. */
+/** A hub with what was agreed when it was attached. `signal` ends with the link, and with the replica. */
 export interface Attached {
   readonly hub: Hub
   readonly signal: AbortSignal

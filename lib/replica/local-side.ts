@@ -217,17 +217,16 @@ export class LocalSide {
   }
 
   async #waitUntilDrained(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#drained = resolve
-      signal.addEventListener(
-        'abort',
-        () => {
-          reject(signal.reason as Error)
-        },
-        { once: true },
-      )
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#drained = wake
+      signal.addEventListener('abort', wake)
     })
     this.#drained = undefined
+    signal.throwIfAborted()
   }
 
   #backlog(): number {

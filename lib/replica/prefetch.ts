@@ -1,6 +1,7 @@
 // Cut-through: fetches a large content while its author still sends it. Nothing of it is visible before the whole is committed and verified.
 
 import { rmSync } from 'node:fs'
+import { JointSignal } from '../daemon/joint-signal.ts'
 import { SyncError } from '../errors.ts'
 import { StagedFile, stagedPlace } from '../disk/staged-file.ts'
 import { largeName as nameOf } from '../model/content.ts'
@@ -161,7 +162,8 @@ export class Prefetches {
   async #make({ sha256, bell, withdrawn, attached }: Work, news: ComingPatch): Promise<Prefetched | undefined> {
     const { log, name, clock } = this.#parts
     await Promise.resolve() // from here on it is known as a fetch
-    const signal = AbortSignal.any([attached.signal, withdrawn.signal])
+    using joint = new JointSignal(attached.signal, withdrawn.signal)
+    const { signal } = joint
     let place: HostPath | undefined
     let isTaken = false
     try {

@@ -57,7 +57,7 @@ export class PullSide {
     this.#state.onHeads = (heads) => {
       const { attached } = this.#state
       if (attached === undefined || !this.#isWorking) return
-      this.#fetcher.ahead(heads, attached, AbortSignal.any([signal, attached.signal]))
+      this.#fetcher.ahead(heads, attached, attached.signal)
     }
     try {
       for (;;) {
@@ -80,7 +80,7 @@ export class PullSide {
         if (rootTrouble(this.#state)) continue
         this.#isWorking = true
         try {
-          await this.#applyItems(items, attached, AbortSignal.any([signal, attached.signal]))
+          await this.#applyItems(items, attached, attached.signal)
         } catch (error) {
           signal.throwIfAborted()
           await this.#recover(error, items, signal)

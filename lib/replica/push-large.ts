@@ -21,7 +21,7 @@ export interface LargePush {
 export async function pushLarge(
   { state, deletes, reader, outcomes }: LargePush,
   { change, from }: { readonly change: Put; readonly from: Gone | undefined },
-  { attached: { hub }, signal }: { attached: Attached; signal: AbortSignal },
+  { hub, signal }: Attached,
 ): Promise<void> {
   const { base, disk } = state.parts
   const { progress } = state

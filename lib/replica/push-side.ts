@@ -75,7 +75,7 @@ export class PushSide {
     const keeping = keepRecipes(this.#state, signal)
     try {
       for (;;) {
-        const waitMs = this.#start(signal)
+        const waitMs = this.#start()
         await this.#state.pushBell.wait(
           signal,
           waitMs === undefined ? undefined : (until) => clock.sleep(waitMs, until),
@@ -88,40 +88,39 @@ export class PushSide {
   }
 
   /** Starts whatever can start now; returns in how many ms to look again, if time alone may change the answer. */
-  #start(signal: AbortSignal): number | undefined {
+  #start(): number | undefined {
     const { attached, caughtUp, halted } = this.#state
     if (attached === undefined || !caughtUp || halted !== undefined) return undefined
     const pauseMs = this.#pause?.of === attached ? this.#pause.untilMs - this.#state.parts.clock.monotonic() : 0
     if (pauseMs > 0) return pauseMs
-    const until = AbortSignal.any([signal, attached.signal])
     this.#above.clear()
-    const { deletable, waitMs } = this.#startTrees(attached, until)
+    const { deletable, waitMs } = this.#startTrees(attached)
     while (this.#lanes < LANES) {
       const batch = this.#takeSmall(deletable)
       if (batch.length === 0) break
       this.#lanes++
-      this.#task(batch, this.#pushBatch(batch, attached, until), { after: () => this.#lanes-- })
+      this.#task(batch, this.#pushBatch(batch, attached), { after: () => this.#lanes-- })
     }
     for (const change of this.#takeLarge()) {
       this.#largeLanes++
       const from = this.#deletes.movedFrom(change)
       const batch = from === undefined ? [change] : [change, from]
       const side = { state: this.#state, deletes: this.#deletes, reader: this.#reader, outcomes: this.#outcomes }
-      const push = pushLarge(side, { change, from }, { attached, signal: until })
+      const push = pushLarge(side, { change, from }, attached)
       this.#task(batch, push, { after: () => this.#largeLanes-- })
     }
     return waitMs
   }
 
   /** Moves of directories go first, what else changed in them after that. Says which deletes may go beside them. */
-  #startTrees(attached: Attached, signal: AbortSignal): Leaving {
+  #startTrees(attached: Attached): Leaving {
     for (;;) {
       const leaving = this.#deletes.deletable()
       const trees = this.#trees.take(leaving.trees)
       if (trees === 'refused') continue
       if (trees.length > 0) {
         const batch = trees.flatMap(({ put, gone, untouched }) => [put, ...gone, ...untouched])
-        this.#task(batch, this.#trees.push(trees, attached, signal), {
+        this.#task(batch, this.#trees.push(trees, attached, attached.signal), {
           failed: (error) => {
             this.#trees.failed(trees, error)
           },
@@ -233,7 +232,7 @@ export class PushSide {
     return this.#above.get(dir)
   }
 
-  async #pushBatch(batch: readonly Change[], { hub }: Attached, signal: AbortSignal): Promise<void> {
+  async #pushBatch(batch: readonly Change[], { hub, signal }: Attached): Promise<void> {
     const state = this.#state
     const puts = await this.#reader.read(
       batch.filter((change) => change.kind === 'put'),

@@ -1,6 +1,7 @@
 // A replica: keeps one folder on this machine equal to its hub, for as long as it is open.
 
 import { mkdirSync } from 'node:fs'
+import { JointSignal } from '../daemon/joint-signal.ts'
 import { readMarker, writeMarker } from '../disk/marker.ts'
 import { mendStaging } from '../disk/staged-file.ts'
 import { ROOT } from '../model/path.ts'
@@ -8,7 +9,7 @@ import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
 import { Answers } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
-import { FolderState, type News, type ReplicaParts } from './folder-state.ts'
+import { FolderState, type Attached, type News, type ReplicaParts } from './folder-state.ts'
 import { LocalSide } from './local-side.ts'
 import type { ComingPatch } from './patch-ahead.ts'
 import type { Hub, StartWatch, Watch } from './ports.ts'
@@ -134,13 +135,14 @@ export class Replica implements AsyncDisposable {
       base.setFolderId(agreement.id)
     }
     this.#catchUp.begin(agreement.pruned)
-    this.#state.attached = { hub, signal }
+    const attached = { hub, signal: new JointSignal(signal, this.#stop.signal).signal }
+    this.#state.attached = attached
     this.#state.caughtUp = false
     this.#state.blocked.clear()
     signal.addEventListener(
       'abort',
       () => {
-        this.#detach(signal)
+        this.#detach(attached)
       },
       { once: true },
     )
@@ -178,9 +180,8 @@ export class Replica implements AsyncDisposable {
   coming(news: Coming | ComingPatch): void {
     const { attached, halted, scanned, prefetches } = this.#state
     if (attached === undefined || halted !== undefined || !scanned) return
-    const link = { hub: attached.hub, signal: AbortSignal.any([attached.signal, this.#stop.signal]) }
-    if ('patch' in news) prefetches.hearPatch(news, link)
-    else prefetches.hear(news, link)
+    if ('patch' in news) prefetches.hearPatch(news, attached)
+    else prefetches.hear(news, attached)
   }
 
   /** The coordinator took over the folder's earlier id. */
@@ -297,8 +298,8 @@ export class Replica implements AsyncDisposable {
     }
   }
 
-  #detach(signal: AbortSignal): void {
-    if (this.#state.attached?.signal !== signal) return
+  #detach(attached: Attached): void {
+    if (this.#state.attached !== attached) return
     this.#state.attached = undefined
     this.#state.caughtUp = false
     this.#state.leftovers.detached()

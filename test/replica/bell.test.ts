@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { Bell } from '../../lib/replica/bell.ts'
 
@@ -43,4 +44,32 @@ t.test('an abort ends the waiting with its reason, before and meanwhile', async 
   await t.rejects(bell.wait(stop.signal), /stopped/)
   bell.ring()
   t.equal(await bell.wait(never), true, 'and the bell is none the worse')
+})
+
+t.test('who has waited leaves nothing in the signal', async (t) => {
+  const stop = new AbortController()
+  const bell = new Bell()
+  const sleeping: AbortSignal[] = []
+  const sleep = (signal: AbortSignal) => {
+    sleeping.push(signal)
+    return new Promise<void>(() => undefined)
+  }
+  for (let i = 0; i < 3; i++) {
+    const waiting = bell.wait(stop.signal, sleep)
+    t.equal(getEventListeners(stop.signal, 'abort').length, 1)
+    bell.ring()
+    await waiting
+  }
+  await bell.wait(stop.signal, () => Promise.resolve())
+  t.equal(getEventListeners(stop.signal, 'abort').length, 0)
+  t.same(
+    sleeping.map(({ aborted }) => aborted),
+    [true, true, true],
+    'whoever slept beside it is told',
+  )
+  const waiting = bell.wait(stop.signal, sleep)
+  stop.abort(new Error('stopped'))
+  await t.rejects(waiting, /stopped/)
+  t.ok(sleeping[3]?.aborted)
+  t.equal(getEventListeners(stop.signal, 'abort').length, 0)
 })
