@@ -1,7 +1,7 @@
 // A local file as the parts of an upload: reads ahead in larger blocks, hands out parts, uses its buffers again.
 
-import { read } from 'node:fs'
 import { SyncError } from '../../errors.ts'
+import { readPieces } from '../piece-queue.ts'
 import { BufferPool } from './flight.ts'
 
 /** One part. `release` it when its bytes are needed no more. */
@@ -93,17 +93,8 @@ export class LocalBlocks implements AsyncDisposable {
 
 /** Fills `target` from `offset` on. Throws when the file ends before. */
 async function readFully(fd: number, target: Buffer, offset: number): Promise<void> {
-  for (let filled = 0; filled < target.length;) {
-    const got = await new Promise<number>((resolve, reject) => {
-      read(fd, target, filled, target.length - filled, offset + filled, (error, count) => {
-        if (error) reject(error)
-        else resolve(count)
-      })
-    })
-    if (got === 0) {
-      const message = `Cannot send the local file: it ends at ${offset + filled}, at least ${offset + target.length} bytes wanted`
-      throw new SyncError(message, { code: 'LOCAL_CHANGED', retry: 'now' })
-    }
-    filled += got
-  }
+  const count = await readPieces(fd, [target], offset)
+  if (count === target.length) return
+  const message = `Cannot send the local file: it ends at ${offset + count}, at least ${offset + target.length} bytes wanted`
+  throw new SyncError(message, { code: 'LOCAL_CHANGED', retry: 'now' })
 }

@@ -77,7 +77,7 @@ export class SftpChannel implements AsyncDisposable {
   /** Makes `remote` hold exactly `bytes`, which must not change meanwhile. */
   async putBytes(remote: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    await this.#withFile(
+    await this.withFile(
       { what: `Cannot write "${remote}"`, remote, flags: FLAG.WRITE | FLAG.CREAT | FLAG.TRUNC },
       signal,
       async (calls, handle) => {
@@ -107,7 +107,7 @@ export class SftpChannel implements AsyncDisposable {
   async putFile(remote: string, fd: number, options: Transfer, signal: AbortSignal): Promise<number> {
     const { from, size, onProgress, isStopped = () => false } = options
     const flags = FLAG.WRITE | FLAG.CREAT | (from === 0 ? FLAG.TRUNC : 0)
-    return await this.#withFile({ what: `Cannot write "${remote}"`, remote, flags }, signal, async (calls, handle) => {
+    return await this.withFile({ what: `Cannot write "${remote}"`, remote, flags }, signal, async (calls, handle) => {
       const flight = new Flight(IN_FLIGHT)
       const mark = new WholeMark(from)
       await using blocks = new LocalBlocks(fd, { from, size, partBytes: WRITE_BYTES })
@@ -139,7 +139,7 @@ export class SftpChannel implements AsyncDisposable {
   async getRanges(remote: string, ranges: readonly Range[], signal: AbortSignal): Promise<Uint8Array[]> {
     const spans = mergeRanges(ranges)
     if (spans.length > 0) {
-      await this.#withFile(
+      await this.withFile(
         { what: `Cannot read "${remote}"`, remote, flags: FLAG.READ },
         signal,
         async (calls, handle) => {
@@ -172,7 +172,7 @@ export class SftpChannel implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const whole = { offset: 0, bytes: Buffer.allocUnsafeSlow(most) }
-    return await this.#withFile(
+    return await this.withFile(
       { what: `Cannot read "${remote}"`, remote, flags: FLAG.READ },
       signal,
       async (calls, handle) => {
@@ -203,7 +203,7 @@ export class SftpChannel implements AsyncDisposable {
   async getFile(remote: string, fd: number, options: Transfer, signal: AbortSignal): Promise<number> {
     const { from, size, onProgress, isStopped = () => false } = options
     if (from >= size) return from
-    return await this.#withFile(
+    return await this.withFile(
       { what: `Cannot read "${remote}"`, remote, flags: FLAG.READ },
       signal,
       async (calls, handle) => {
@@ -230,11 +230,20 @@ export class SftpChannel implements AsyncDisposable {
 
   /** Opens `remote` for `work`, which closes the handle. What fails is told as by every other operation. */
   async withFile<T>(
-    file: { readonly what: string; readonly remote: string; readonly flags: number },
+    { what, remote, flags }: { readonly what: string; readonly remote: string; readonly flags: number },
     signal: AbortSignal,
     work: (calls: SftpCalls, handle: Handle) => Promise<T>,
   ): Promise<T> {
-    return await this.#withFile(file, signal, work)
+    return await this.#with(what, signal, async (calls) => {
+      const handle = await calls.open(remote, flags)
+      try {
+        return await work(calls, handle)
+      } catch (error) {
+        calls.fail(error)
+        calls.abandon(handle)
+        throw error
+      }
+    })
   }
 
   /** The size in bytes; `undefined` when there is no such file. */
@@ -249,7 +258,7 @@ export class SftpChannel implements AsyncDisposable {
 
   /** Has the server put the file's bytes on its disk (fsync@openssh.com). */
   async syncFile(remote: string, signal: AbortSignal): Promise<void> {
-    await this.#withFile(
+    await this.withFile(
       { what: `Cannot sync "${remote}"`, remote, flags: FLAG.WRITE },
       signal,
       async (calls, handle) => {
@@ -262,23 +271,6 @@ export class SftpChannel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch.end('it was closed')
     await Promise.resolve()
-  }
-
-  async #withFile<T>(
-    { what, remote, flags }: { what: string; remote: string; flags: number },
-    signal: AbortSignal,
-    work: (calls: SftpCalls, handle: Handle) => Promise<T>,
-  ): Promise<T> {
-    return await this.#with(what, signal, async (calls) => {
-      const handle = await calls.open(remote, flags)
-      try {
-        return await work(calls, handle)
-      } catch (error) {
-        calls.fail(error)
-        calls.abandon(handle)
-        throw error
-      }
-    })
   }
 
   async #with<T>(what: string, signal: AbortSignal, work: (calls: SftpCalls) => Promise<T>): Promise<T> {
