@@ -5,6 +5,7 @@ import { Unreachable } from '../../lib/errors.ts'
 import { hostPath } from '../../lib/model/path.ts'
 import { rel } from '../support/builders.ts'
 import { MemoryHub } from '../support/memory-hub.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 import { AGREED, ReplicaBench } from '../support/replica-bench.ts'
 
 /** What was asked of the hub to change something or to move contents. */
@@ -400,18 +401,21 @@ t.test('a commit whose answer is lost is proposed again, and is a duplicate', as
 
 t.test('a hub that cannot be reached for a while is not asked without pause', async (t) => {
   const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
-  await bench.start(hub)
-  let tries = 0
+  const clock = hurriedClock(20)
+  await bench.start(hub, { clock })
+  const triedAtMs: number[] = []
   hub.moments.beforePropose = () => {
-    tries++
+    triedAtMs.push(clock.monotonic())
     throw new Unreachable('the data connection cannot be opened')
   }
   bench.put('f', 'text')
-  await bench.until('it was tried', () => tries > 1)
-  tries = 0
-  await new Promise((done) => setTimeout(done, 300))
-  t.ok(tries < 10, `${String(tries)} tries in 300 ms`)
+  await bench.until('it was tried', () => triedAtMs.length > 3)
   delete hub.moments.beforePropose
+  const pausesMs = triedAtMs.slice(1).map((at, index) => at - (triedAtMs[index] ?? 0))
+  t.ok(
+    pausesMs.every((pause) => pause >= 500),
+    pausesMs.join(' '),
+  )
   await bench.until('it is there', () => hub.live()['f'] === 'text')
 })
 

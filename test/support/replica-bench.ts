@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
-import { systemClock } from '../../lib/daemon/clock.ts'
+import { systemClock, type Clock } from '../../lib/daemon/clock.ts'
 import { silentLog } from '../../lib/daemon/log.ts'
 import { readRules } from '../../lib/disk/ignore.ts'
 import { hostPath } from '../../lib/model/path.ts'
@@ -19,6 +19,12 @@ import { type MemoryHub } from './memory-hub.ts'
 const REST_MS = 10_000
 
 export const AGREED = { id: 'folder-1', incarnation: 'life-1', pruned: 0 }
+
+interface BenchOptions {
+  readonly loseBase?: boolean
+  readonly backlog?: number
+  readonly clock?: Clock
+}
 
 export class ReplicaBench {
   readonly root: string
@@ -55,7 +61,7 @@ export class ReplicaBench {
   }
 
   /** Opens the replica, with a new base when the old one is lost. */
-  async open({ loseBase = false, backlog = 20_000 } = {}): Promise<Replica> {
+  async open({ loseBase = false, backlog = 20_000, clock = systemClock }: BenchOptions = {}): Promise<Replica> {
     const baseFile = join(this.dir, 'base.db')
     if (loseBase) for (const part of ['', '-wal', '-shm']) rmSync(baseFile + part, { force: true })
     const root = hostPath(this.root)
@@ -66,7 +72,7 @@ export class ReplicaBench {
         root,
         base: Base.open(baseFile),
         disk: this.#tapped(disk),
-        clock: systemClock,
+        clock,
         log: silentLog,
         maxDelete: { kind: 'share', share: 0.5 },
         settleMs: 20,
@@ -107,7 +113,7 @@ export class ReplicaBench {
   }
 
   /** Opens, joins, and waits until all is quiet. */
-  async start(hub: MemoryHub, options: { loseBase?: boolean } = {}): Promise<void> {
+  async start(hub: MemoryHub, options: BenchOptions = {}): Promise<void> {
     await this.open(options)
     this.join(hub)
     await this.rest()

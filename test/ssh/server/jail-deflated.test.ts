@@ -235,15 +235,15 @@ t.test('so much is deflated or inflated at once and no more, for one and for all
 t.test('answers that nobody reads hold no more memory than they are long', async (t) => {
   const { tree } = setUp(t)
   const peer = new RawPeer(tree).greet()
+  let held = 0
+  peer.channel.on('data', (sent: Buffer) => (held += sent.buffer.byteLength))
   peer.send(openRequest(1, `/docs/deflated/objects/${name}`, OPEN_FLAG.read))
-  peer.send(
-    request(REQUEST.read, 2)
-      .string(await peer.handle(1))
-      .uint64(0)
-      .uint32(STRETCH_MAX),
-  )
+  const handle = await peer.handle(1)
+  held = 0
+  peer.send(request(REQUEST.read, 2).string(handle).uint64(0).uint32(STRETCH_MAX))
   const reply = await peer.reply(2)
   t.equal(reply?.type, REPLY.data)
   const data = reply?.fields.bytes() ?? Buffer.alloc(0)
   t.ok(data.length < 10_000)
+  t.ok(held < 10_000, `${held} bytes are held for ${data.length}`)
 })

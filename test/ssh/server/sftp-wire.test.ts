@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
+  DATA_HEADER_BYTES,
   dataPacket,
   FieldReader,
   finishDataPacket,
@@ -120,6 +121,18 @@ t.test('replies are what the grammar says', (t) => {
   data.set([1, 2, 3, 4])
   t.equal(finishDataPacket(packet, 2, 4).toString('hex'), '0000000d' + '67' + '00000002' + '00000004' + '01020304')
   t.equal(finishDataPacket(packet, 2, 2).toString('hex'), '0000000b' + '67' + '00000002' + '00000002' + '0102')
+  t.end()
+})
+
+t.test('what waits to be sent holds less than twice the memory that it is long', (t) => {
+  for (const used of [0, 1, 1000, 60_000, 130_000, 200_000, 261_120]) {
+    const { packet, data } = dataPacket(261_120)
+    data.fill('x')
+    const finished = finishDataPacket(packet, 2, used)
+    t.equal(finished.length, DATA_HEADER_BYTES + used)
+    t.ok(finished.subarray(DATA_HEADER_BYTES).every((byte) => byte === 0x78))
+    t.ok(finished.buffer.byteLength < Math.max(2 * finished.length, 2 * Buffer.poolSize), `${used} bytes`)
+  }
   t.end()
 })
 
