@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
-import { mkdirSync, readdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { EMPTY_DIGEST, type Digest } from '../../lib/model/digest.ts'
 import { hostPath } from '../../lib/model/path.ts'
