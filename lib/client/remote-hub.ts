@@ -2,7 +2,7 @@
 
 import { open } from 'node:fs/promises'
 import { writeAll } from '../disk/write-bytes.ts'
-import { Refused } from '../errors.ts'
+import { Refused, Unreachable } from '../errors.ts'
 import type { PlacedContent } from '../replica/ports.ts'
 import { DEFLATED_PREFIX, type ContentPlace, type Source } from '../model/content.ts'
 import type { Digest } from '../model/digest.ts'
@@ -43,12 +43,12 @@ export function remoteHub(parts: RemoteParts): Hub {
       return answers.map((answer) => (answer === 'have' ? { kind: 'have' } : { kind: 'go', staged: answer }))
     },
     propose: async (batch, signal) => {
-      const reply = await call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal)
+      const reply = await decided(control, call('ack_push_file', { proposals: batch.map(toWireProposal) }, signal))
       const isTaken = !batch.some(({ source }, index) => isDeflated(source) && isRefused(reply.outcomes[index]))
       if (!isTaken) parts.data.deflatedUp.tried(false)
       return reply
     },
-    moveTrees: (moves, signal) => call('move_dir', { moves: moves.map(toWireTreeMove) }, signal),
+    moveTrees: (moves, signal) => decided(control, call('move_dir', { moves: moves.map(toWireTreeMove) }, signal)),
     places: (digests, signal) => placesOf(digests, (wanted) => call('pack', { wanted }, signal)),
     recipe: async (sha256, signal) => {
       const { patch } = await call('recipe', { sha256: toWireDigest(sha256) }, signal)
@@ -59,6 +59,16 @@ export function remoteHub(parts: RemoteParts): Hub {
     },
     clockOffsetMs: () => clockOffsetMs,
     depot: remoteDepot(parts),
+  }
+}
+
+/** What got no answer may be committed as long as this session lasts, so then it ends. */
+async function decided<T>(control: RpcPeer, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    if (error instanceof Unreachable) await control[Symbol.asyncDispose]()
+    throw error
   }
 }
 

@@ -108,6 +108,8 @@ export class FolderState {
   onHeads: (heads: readonly PlacedHead[]) => void = () => undefined
   /** Asks the hub for all heads after the cursor; set by the replica. */
   ask: () => void = () => undefined
+  /** The answer to what was noted under that number will never come, though the link lives; set by the replica. */
+  lost: (id: number) => void = () => undefined
   readonly #watchers = new Set<() => void>()
 
   constructor(parts: ReplicaParts) {

@@ -1,6 +1,8 @@
 // Compares what was agreed with all that lives at the hub: for a base that is older than tombstones the hub has forgotten, as one from a backup is.
 
+import type { PlacedHead } from '../model/content.ts'
 import type { Seq } from '../model/revision.ts'
+import type { Answers } from './answers.ts'
 import type { FolderState } from './folder-state.ts'
 import type { ChangesPage } from './ports.ts'
 
@@ -12,11 +14,13 @@ const PAGE = 1000
  */
 export class FullComparison implements Disposable {
   readonly #state: FolderState
+  readonly #answers: Answers
   readonly #listing: ReturnType<FolderState['parts']['base']['list']>
   #upTo: Seq = 0
 
-  constructor(state: FolderState) {
+  constructor(state: FolderState, answers: Answers) {
     this.#state = state
+    this.#answers = answers
     const { base, log, name } = state.parts
     log.warn(
       `The base of folder "${name}" is older than deletes that the coordinator has forgotten: comparing everything`,
@@ -38,7 +42,7 @@ export class FullComparison implements Disposable {
     const { base } = this.#state.parts
     base.transaction(() => {
       this.#listing.add(heads.map(({ head }) => head.path))
-      this.#state.takeHeads(heads, base.cursor())
+      this.#hear(heads)
       if (!more) this.#bury(upTo)
     })
     this.#upTo = upTo
@@ -48,12 +52,17 @@ export class FullComparison implements Disposable {
     this.#listing[Symbol.dispose]()
   }
 
+  /** A delete too may be what was proposed before. */
+  #hear(heads: readonly PlacedHead[]): void {
+    this.#state.takeHeads(this.#answers.hear(heads), this.#state.parts.base.cursor())
+  }
+
   #bury(seq: Seq): void {
     const { base, log, name } = this.#state.parts
     let count = 0
     for (let paths = this.#listing.missing(undefined, PAGE); paths.length > 0;) {
       const heads = paths.map((path) => ({ head: { path, seq, entry: undefined }, place: undefined }))
-      this.#state.takeHeads(heads, base.cursor())
+      this.#hear(heads)
       count += paths.length
       paths = this.#listing.missing(paths.at(-1), PAGE)
     }

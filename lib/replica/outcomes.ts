@@ -9,6 +9,7 @@ import { BULK, RETRY_MS, type FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import type { CommitReply } from './ports.ts'
 import type { Ready } from './push-change.ts'
+import { say } from './say.ts'
 
 export class Outcomes implements Disposable {
   readonly #state: FolderState
@@ -30,15 +31,17 @@ export class Outcomes implements Disposable {
     return this.#mustSend.has(path)
   }
 
-  /** Proposes, and records what becomes of it. What is proposed is noted before: the answer may be lost, and the process with it. */
-  async propose(ready: readonly Ready[], call: () => Promise<CommitReply>): Promise<void> {
+  /** Proposes, and records what becomes of it. `link` ends with the link. */
+  async propose(ready: readonly Ready[], call: () => Promise<CommitReply>, link: AbortSignal): Promise<void> {
     const said = ready.map(({ change, entry }): Said => ({
       path: change.path,
       entry,
       print: change.kind === 'put' ? change.print : undefined,
     }))
-    const id = this.#state.parts.base.unheard.note({ said, moves: [] })
-    this.#settle(ready, await call(), id)
+    const settle = (reply: CommitReply, id: number): void => {
+      this.#settle(ready, reply, id)
+    }
+    await say(this.#state, { said, moves: [] }, { call, settle }, link)
   }
 
   /** Records what became of each proposal, and takes what the reply tells besides. */

@@ -45,7 +45,10 @@ export interface PlacedContent extends Content {
 /** What the coordinator holds of a content: all, or the first `staged` bytes of an earlier upload. */
 export type Holding = { readonly kind: 'have' } | { readonly kind: 'go'; readonly staged: number }
 
-/** The coordinator as one folder's replica sees it. Every call throws `Unreachable` when the link is down. */
+/**
+ * The coordinator as one folder's replica sees it. Every call throws `Unreachable` when the link is down. Of a proposal or move that throws while the
+ * link lives nothing is committed later; nothing was when it throws `Refused`, unless with status 500.
+ */
 export interface Hub {
   changes(since: Seq | HeadPlace, signal: AbortSignal): Promise<ChangesPage>
   holdings(contents: readonly Content[], signal: AbortSignal): Promise<readonly Holding[]>

@@ -57,7 +57,8 @@ export async function pushLarge(
   }
   const gone = from === undefined ? [] : await deletes.confirmGone([from], hub, signal)
   const batch = gone.map((item): SourcedProposal => ({ proposal: item.proposal, source: { kind: 'held' } }))
-  await outcomes.propose([...gone, ready], () => hub.propose([...batch, { proposal: ready.proposal, source }], signal))
+  const all = [...batch, { proposal: ready.proposal, source }]
+  await outcomes.propose([...gone, ready], () => hub.propose(all, signal), signal)
   if (hashed.recipe !== undefined) base.putRecipe(hashed.sha256, new Recipe(hashed.recipe))
   progress.filesDone++
 }

@@ -256,7 +256,7 @@ export class PushSide {
       const source: Source = offset === undefined ? { kind: 'held' } : { kind: 'pack', pack: staged, offset }
       return { proposal: item.proposal, source }
     })
-    await this.#outcomes.propose(ready, () => hub.propose(sourced, signal))
+    await this.#outcomes.propose(ready, () => hub.propose(sourced, signal), signal)
     this.#deletes.sent(gone.length)
   }
 

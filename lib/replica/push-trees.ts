@@ -11,6 +11,7 @@ import type { Attached, FolderState } from './folder-state.ts'
 import type { LocalSide } from './local-side.ts'
 import type { CommitReply } from './ports.ts'
 import { rootTrouble } from './root-guard.ts'
+import { say } from './say.ts'
 
 /** Moves proposed at once. */
 const TREES = 16
@@ -51,12 +52,12 @@ export class TreePushes {
       const proposed = await this.#prepare(trees, hub.clockOffsetMs(), signal)
       if (proposed.length === 0) return
       const moves = proposed.map(({ tree: { from, to, put } }): SaidMove => ({ from, to, print: put.print }))
-      const id = this.#state.parts.base.unheard.note({ said: [], moves })
-      const reply = await hub.moveTrees(
-        proposed.map(({ move }) => move),
-        signal,
-      )
-      this.#settle(proposed, reply, id)
+      const wanted = proposed.map(({ move }) => move)
+      const call = () => hub.moveTrees(wanted, signal)
+      const settle = (reply: CommitReply, id: number): void => {
+        this.#settle(proposed, reply, id)
+      }
+      await say(this.#state, { said: [], moves }, { call, settle }, signal)
     } finally {
       for (const { from, to } of trees) {
         this.#state.moving.delete(from)

@@ -65,6 +65,9 @@ export class Replica implements AsyncDisposable {
     this.#state.ask = () => {
       this.#catchUp.ask()
     }
+    this.#state.lost = (id) => {
+      this.#catchUp.lost(id)
+    }
     this.#local = new LocalSide(this.#state, (rules) => this.#watch?.setRules(rules))
     this.#push = new PushSide(this.#state, this.#local)
     this.#pull = new PullSide(this.#state, this.#local)

@@ -70,6 +70,11 @@ export class Unheard {
     return this.#db.all(readSaying, 'SELECT id, saying FROM unheard ORDER BY id')
   }
 
+  /** The batch of that number, as long as it is not answered. */
+  find(id: number): NotedSaying | undefined {
+    return this.#db.get(readSaying, 'SELECT id, saying FROM unheard WHERE id = ?', id)
+  }
+
   clear(): void {
     this.#db.run('DELETE FROM unheard')
   }

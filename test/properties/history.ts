@@ -9,7 +9,7 @@ import type { Head, MovedTree, Outcome } from '../../lib/model/revision.ts'
 import { digestOf, rel } from '../support/builders.ts'
 import { MemoryJournal } from '../support/memory-journal.ts'
 import type { Standing } from './simulated-disk.ts'
-import type { Page, Sent, SentMove } from './simulated-replica.ts'
+import type { Page, Question, Sent, SentMove } from './simulated-replica.ts'
 import { SimulatedReplica } from './simulated-replica.ts'
 
 const PATHS = ['a', 'b', 'a/x', 'a/y', 'b/x', 'a/x/p', 'a/y/q', 'b/x/p', 'c', 'c/x'].map(rel)
@@ -32,7 +32,8 @@ type Message =
   | { readonly kind: 'move'; readonly sent: SentMove }
   | { readonly kind: 'moved'; readonly sent: SentMove; readonly outcome: Outcome }
   | { readonly kind: 'news'; readonly prev: number; readonly moved: MovedTree }
-  | { readonly kind: 'changes'; readonly session: number; readonly since: number }
+  | { readonly kind: 'changes'; readonly question: Question }
+  | { readonly kind: 'failed'; readonly sent: Sent | SentMove; readonly isUndone: boolean }
   | { readonly kind: 'outcomes'; readonly sent: Sent; readonly reply: Reply }
   | { readonly kind: 'page'; readonly page: Page }
 
@@ -48,6 +49,8 @@ export class History {
   /** How many directories were moved as one. */
   moves = 0
   readonly #roll: () => number
+  /** Decides what fails, apart from all else. */
+  readonly #luck: () => number
   readonly #journal = new MemoryJournal()
   readonly #contents = new Set<Digest>()
   /** From where directories were moved away. */
@@ -68,6 +71,7 @@ export class History {
   /** `isSolo`: people work on one machine only, and no base is lost. `likesMoves`: they move many directories. */
   constructor(seed: number, isSolo: boolean, likesMoves: boolean) {
     this.#roll = dice(seed)
+    this.#luck = dice(seed + 0x40000000)
     this.#isSolo = isSolo
     this.#likesMoves = likesMoves
     this.#conflict = this.#roll() < 0.3 ? 'keep-both' : 'latest'
@@ -215,7 +219,7 @@ export class History {
   #push(replica: SimulatedReplica): void {
     if (replica.inFlight !== undefined) return
     if (!replica.isCaughtUp) {
-      this.#reconnect(replica)
+      this.#look(replica)
       return
     }
     const move = this.#roll() < 0.8 ? replica.prepareMove() : undefined
@@ -245,12 +249,12 @@ export class History {
   }
 
   #look(replica: SimulatedReplica): void {
-    if (replica.isCaughtUp) this.#ask(replica)
+    if (replica.isCaughtUp || (replica.isAtLoss && this.#luck() < 0.7)) this.#ask(replica)
     else this.#reconnect(replica)
   }
 
   #ask(replica: SimulatedReplica): void {
-    this.#send(replica, { kind: 'changes', session: replica.session, since: replica.cursor })
+    this.#send(replica, { kind: 'changes', question: replica.question })
   }
 
   #send(replica: SimulatedReplica, message: Message): void {
@@ -273,12 +277,23 @@ export class History {
     switch (message.kind) {
       case 'propose': {
         const { sent } = message
-        this.#send(replica, { kind: 'outcomes', sent, reply: this.#commit(replica, sent) })
+        this.#answer(replica, sent, () => ({ kind: 'outcomes', sent, reply: this.#commit(replica, sent) }))
         return
       }
       case 'move': {
         const { sent } = message
-        this.#send(replica, { kind: 'moved', sent, outcome: this.#move(replica, sent) })
+        this.#answer(replica, sent, () => ({ kind: 'moved', sent, outcome: this.#move(replica, sent) }))
+        return
+      }
+      case 'failed': {
+        const { sent, isUndone } = message
+        if (replica.inFlight !== sent) return
+        this.#say(replica, isUndone ? 'is refused' : 'gets a failure for an answer')
+        if (isUndone) replica.refused(sent)
+        else {
+          replica.lose()
+          this.#ask(replica)
+        }
         return
       }
       case 'moved': {
@@ -291,7 +306,7 @@ export class History {
         if (replica.isCaughtUp) this.#takeNews(replica, message, true)
         return
       case 'changes': {
-        this.#send(replica, { kind: 'page', page: this.#page(message) })
+        this.#send(replica, { kind: 'page', page: this.#page(message.question) })
         return
       }
       case 'outcomes': {
@@ -306,6 +321,17 @@ export class History {
       default:
         message satisfies never
     }
+  }
+
+  /** A call is refused before anything was done, or fails before or after its commit; else it is answered. */
+  #answer(replica: SimulatedReplica, sent: Sent | SentMove, commit: () => Message): void {
+    const luck = this.#luck()
+    if (luck < 0.04) this.#send(replica, { kind: 'failed', sent, isUndone: true })
+    else if (luck < 0.06) this.#send(replica, { kind: 'failed', sent, isUndone: false })
+    else if (luck < 0.12) {
+      commit()
+      this.#send(replica, { kind: 'failed', sent, isUndone: false })
+    } else this.#send(replica, commit())
   }
 
   #commit(replica: SimulatedReplica, { proposals }: Sent): Reply {
@@ -358,22 +384,27 @@ export class History {
   }
 
   /** A page may end among the heads of one move: then it is up to the one before. */
-  #page({ session, since }: { session: number; since: number }): Page {
+  #page(question: Question): Page {
+    const { since } = question
     const newer = [...this.#journal.heads.values()].filter((head) => head.seq > since).sort((a, b) => a.seq - b.seq)
     const most = this.#roll() < 0.7 ? newer.length : Math.floor(this.#roll() * newer.length)
     const [last, next] = [newer[most - 1], newer[most]]
     const isCut = last !== undefined && last.seq === next?.seq
     const upto = next === undefined ? this.#journal.revisions.length : isCut ? last.seq - 1 : (last?.seq ?? since)
-    return { session, since, upto, heads: newer.slice(0, most), isAll: next === undefined }
+    return { ...question, upto, heads: newer.slice(0, most), isAll: next === undefined }
   }
 
   #apply(replica: SimulatedReplica, isDisturbed: boolean): void {
+    let left = new Map(replica.disk.tree)
     const isWhole = replica.apply(this.#contents, () => {
+      this.#checkUntouched(replica, left)
       if (!isDisturbed) return false
       const roll = this.#roll()
       if (roll < 0.05) this.#work(replica)
+      left = new Map(replica.disk.tree)
       return roll > 0.97
     })
+    this.#checkUntouched(replica, left)
     this.#say(replica, isWhole ? 'applied' : 'died while applying')
     if (!isWhole) this.#die(replica)
   }
@@ -436,7 +467,7 @@ export class History {
       }
       if (replica.cursor < this.#journal.revisions.length) {
         isBusy = true
-        replica.take(this.#page({ session: replica.session, since: replica.cursor }))
+        replica.take(this.#page(replica.question))
       }
       if (replica.incoming.size > 0) {
         isBusy = true
@@ -450,7 +481,7 @@ export class History {
     if (replica.isCaughtUp) return
     this.#reconnect(replica)
     this.#messages.set(replica, [])
-    while (!replica.isCaughtUp) replica.take(this.#page({ session: replica.session, since: replica.cursor }))
+    while (!replica.isCaughtUp) replica.take(this.#page(replica.question))
   }
 
   #settleNews(replica: SimulatedReplica): void {
@@ -494,6 +525,16 @@ export class History {
     }
     if (this.#hasDied) return
     for (const path of disk.tree.keys()) if (!asLeft.has(path)) throw new Error(`${name} finds "${path}" again`)
+  }
+
+  /** Of who works alone there is no news: nothing that applying does changes the disk. */
+  #checkUntouched(replica: SimulatedReplica, left: ReadonlyMap<RelPath, Standing>): void {
+    if (!this.#isSolo || this.#hasDied || replica !== this.#replicas[0]) return
+    for (const path of new Set([...left.keys(), ...replica.disk.tree.keys()])) {
+      const [before, now] = [left.get(path)?.entry, replica.disk.at(path)?.entry]
+      if (!sameEntry(before, now))
+        throw new Error(`${replica.name} had ${describe(before)} at "${path}", not ${describe(now)}`)
+    }
   }
 
   #lostCollision(seq: number): boolean {

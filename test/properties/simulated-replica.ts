@@ -31,11 +31,16 @@ export interface SentMove {
   readonly said: SaidMove
 }
 
-/** Current heads with `since` < Seq <= `upto`, asked for in one session; `isAll`: there are no others after `since`. */
-export interface Page {
+/** A question for heads: in which session, after how many lost answers, and after which Seq. */
+export interface Question {
   readonly session: number
-  readonly isAll: boolean
+  readonly losses: number
   readonly since: Seq
+}
+
+/** Current heads with `since` < Seq <= `upto`; `isAll`: there are no others after `since`. */
+export interface Page extends Question {
+  readonly isAll: boolean
   readonly upto: Seq
   readonly heads: readonly Head[]
 }
@@ -57,7 +62,11 @@ export class SimulatedReplica {
   /** Whether all heads after the cursor were told in this session: nothing is proposed before. */
   isCaughtUp = false
   #inFlight: Sent | SentMove | undefined
-  /** What was said before this session and not heard of, by path. */
+  /** How many answers were lost. */
+  #losses = 0
+  /** Whether an answer was lost though the link lives, and the heads have not yet told what became of that. */
+  isAtLoss = false
+  /** What was said and will not be heard of but from the heads, by path. */
   #said: ReadonlyMap<RelPath, readonly Said[]> = new Map()
   /** Moves that were refused, by where they began: they go path by path. */
   readonly #refused = new Set<RelPath>()
@@ -77,14 +86,38 @@ export class SimulatedReplica {
 
   /** Remembers what is sent before it is. */
   send(sent: Sent | SentMove): void {
+    if (this.#unheard.length > 0)
+      throw new Error(`${this.name} proposes while what it said before is neither heard nor given up`)
     this.#unheard.push(sent)
     this.#inFlight = sent
   }
 
+  get question(): Question {
+    return { session: this.session, losses: this.#losses, since: this.cursor }
+  }
+
+  /** What was sent was refused: nothing came of it. */
+  refused(sent: Sent | SentMove): void {
+    this.#heard(sent)
+    if ('move' in sent) this.#refused.add(sent.said.from)
+  }
+
+  /** The answer is lost though the link lives: until the heads tell, nothing is proposed. */
+  lose(): void {
+    this.isAtLoss = true
+    this.#compare()
+  }
+
   /** The link is lost, and with it what was on its way. */
   disconnect(): void {
-    this.#inFlight = undefined
     this.session += 1
+    this.isAtLoss = false
+    this.#compare()
+  }
+
+  #compare(): void {
+    this.#inFlight = undefined
+    this.#losses += 1
     this.isCaughtUp = false
     this.#said = bySaidPath(this.#allSaid())
     for (const path of this.#said.keys()) {
@@ -249,7 +282,7 @@ export class SimulatedReplica {
       if (this.base.get(path) !== sent.bases[i]) continue // applied or adopted meanwhile; it will be proposed again
       const print = sent.prints[i]
       if (entry === undefined || print === undefined) this.base.delete(path)
-      else this.base.set(path, { path, seq: outcome.seq, entry, print })
+      else this.base.set(path, { path, seq: outcome.kind === 'superseded' ? 0 : outcome.seq, entry, print })
       if (outcome.kind === 'superseded') continue // it lost: what waits, or comes, is the head
       this.#accepted.set(path, outcome.seq)
       const waiting = this.incoming.get(path)
@@ -267,10 +300,11 @@ export class SimulatedReplica {
       if (seq > this.cursor) this.#await(head)
     }
     this.cursor = Math.max(this.cursor, page.upto)
-    if (!page.isAll) return
+    if (!page.isAll || page.losses < this.#losses) return
     if (!this.isCaughtUp) this.#unheard = []
     this.#said = new Map()
     this.isCaughtUp = true
+    this.isAtLoss = false
   }
 
   /** Whether the head answers what was said: then it is agreed on, as of when it was said. */

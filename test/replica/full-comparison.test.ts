@@ -1,3 +1,4 @@
+import { renameSync, rmSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Base } from '../../lib/store/base.ts'
 import { rel } from '../support/builders.ts'
@@ -81,3 +82,39 @@ t.test('a comparison that is cut off begins anew', async (t) => {
   t.same(bench.files(), hub.live())
   t.notOk('deleted' in bench.files())
 })
+
+for (const [what, edit, meanwhile, expected] of [
+  ['a file deleted', { path: 'new', text: 'short-lived' }, 'rm', { stays: 'stays' }],
+  ['a file put back', { path: 'back', text: undefined }, 'put', { stays: 'stays', back: 'back' }],
+] as const) {
+  t.test(`${what} after its last answer was lost is found so by a base older than forgotten tombstones`, async (t) => {
+    const [bench, hub] = [new ReplicaBench(t), new MemoryHub()]
+    for (const path of ['stays', 'back']) bench.write(path, path)
+    await bench.start(hub)
+    if (meanwhile === 'rm') bench.remove('back')
+    await bench.rest()
+    hub.moments.afterCommit = () => {
+      delete hub.moments.afterCommit
+      bench.leave()
+      throw new Error('cut')
+    }
+    if (edit.text === undefined) {
+      renameSync(bench.at(edit.path), `${bench.dir}/bin`)
+      bench.tell({ kind: 'gone', path: rel(edit.path) })
+    } else bench.put(edit.path, edit.text)
+    await bench.until('the answer is lost', () => hub.moments.afterCommit === undefined)
+    await bench.close()
+    if (meanwhile === 'rm') rmSync(bench.at(edit.path))
+    else renameSync(`${bench.dir}/bin`, bench.at(edit.path))
+    hub.other({ passing: 'by' })
+    hub.other({ passing: undefined })
+    const { heads, revisions } = hub.journal
+    for (const [path, { entry }] of heads) if (entry === undefined) heads.delete(path)
+    await bench.open()
+    bench.join(hub, { ...AGREED, pruned: revisions.length - 1 })
+    await bench.rest()
+    t.ok(hub.calls.includes('changes 0'))
+    t.same(bench.files(), expected)
+    t.same(hub.live(), expected)
+  })
+}
