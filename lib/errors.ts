@@ -55,7 +55,7 @@ export class Unauthorised extends SyncError {
   }
 }
 
-/** A request was refused. `status`: 400 malformed, 401 who are you, 403 not yours, 404 no such thing, 409 conflict, 423 held, 500 failed here, 507 no space. */
+/** A request was refused. `status`: 400 malformed, 401 who are you, 403 not yours, 404 no such thing, 409 conflict, 423 halted or held, 500 failed here, 507 no space. */
 export class Refused extends SyncError {
   readonly status: number
 

@@ -67,9 +67,14 @@ export class Client implements AsyncDisposable {
   static async open(parts: ClientParts): Promise<Client> {
     const client = new Client(parts)
     const { node, lanes, clock, log } = parts
-    for (const folder of node.folders) {
-      const replica = await openReplica(folder, { stateDir: node.stateDir, lanes, clock, log })
-      client.#replicas.set(folder.name, replica)
+    try {
+      for (const folder of node.folders) {
+        const replica = await openReplica(folder, { stateDir: node.stateDir, lanes, clock, log })
+        client.#replicas.set(folder.name, replica)
+      }
+    } catch (error) {
+      await client[Symbol.asyncDispose]()
+      throw error
     }
     client.#running = client.#connectForEver().catch((error: unknown) => client.#giveUp?.(error))
     return client

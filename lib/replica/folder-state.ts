@@ -12,6 +12,7 @@ import type { Change } from '../model/snapshot.ts'
 import type { Base } from '../store/base.ts'
 import { Bell } from './bell.ts'
 import { Leftovers } from './leftovers.ts'
+import type { FolderHold } from './folder-hold.ts'
 import type { Disk, Hub } from './ports.ts'
 import { Prefetches } from './prefetch.ts'
 
@@ -21,7 +22,9 @@ export interface ReplicaParts {
   readonly root: HostPath
   readonly base: Base
   /** What keeps others from opening the folder; let go of when the replica is closed. */
-  readonly lock?: Disposable
+  readonly hold?: FolderHold
+  /** The hub's folder id, where it is known before the replica joins it; `isMarked`: the directory was marked with it. */
+  readonly agreed?: { readonly id: string; readonly isMarked: boolean }
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log
@@ -33,6 +36,11 @@ export interface ReplicaParts {
   readonly rules: () => readonly string[]
   /** Names in staging that belong to others. */
   readonly keepStaged: (name: string) => boolean
+}
+
+/** Why the folder is halted. `told`: the same for others, without any place of this machine. */
+export interface Halt extends Problem {
+  readonly told: string
 }
 
 /** A hub with what was agreed when it was attached. `signal` ends with the link, and with the replica. */
@@ -102,7 +110,11 @@ export class FolderState {
   scanned = false
   scanning = false
   looking = 0
-  halted: Problem | undefined
+  halted: Halt | undefined
+  /** The folder id of the hub that was last met. */
+  hubId: string | undefined
+  /** Why the hub takes no changes now. */
+  hubTrouble: Problem | undefined
   held: readonly RelPath[] = []
   /** Hears of heads that were just told of; set by the pull side. */
   onHeads: (heads: readonly PlacedHead[]) => void = () => undefined

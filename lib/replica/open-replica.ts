@@ -4,12 +4,13 @@ import { mkdirSync } from 'node:fs'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
 import { compileIgnore, readRules } from '../disk/ignore.ts'
-import { acquireDirLock } from '../disk/lock-file.ts'
 import { ConfigError } from '../errors.ts'
 import type { HostPath } from '../model/path.ts'
 import { Base } from '../store/base.ts'
 import { TreeWatcher } from '../watch/tree-watcher.ts'
 import type { DiskLanes } from './disk-lanes.ts'
+import { FolderHold } from './folder-hold.ts'
+import type { ReplicaParts } from './folder-state.ts'
 import type { StartWatch } from './ports.ts'
 import { Replica } from './replica.ts'
 
@@ -29,6 +30,9 @@ export interface Machinery {
   readonly log: Log
   /** Names in the folder's staging that belong to others. */
   readonly keepStaged?: (name: string) => boolean
+  /** Is run when the folder's directory is taken hold of, at the start and whenever it was away. What it throws halts the folder. */
+  readonly prepare?: () => void
+  readonly agreed?: ReplicaParts['agreed']
 }
 
 /** Some ten megabytes of what a scan found. */
@@ -41,15 +45,27 @@ export function baseFileOf(stateDir: HostPath, folder: string): string {
 
 /** Opens the folder. Throws `ConfigError` when another daemon keeps it, `SyncError` DATABASE_DAMAGED and what the disk says. */
 export async function openReplica(folder: FolderSettings, machinery: Machinery): Promise<Replica> {
-  const { stateDir, lanes, clock, log, keepStaged } = machinery
-  const { name, root, maxDelete, settleMs, rescanMs } = folder
-  const baseFile = baseFileOf(stateDir, name)
-  mkdirSync(`${stateDir}/folders/${name}`, { recursive: true, mode: 0o700 })
-  const base = Base.open(baseFile)
-  if (base.folderId() === undefined) mkdirSync(root, { recursive: true })
-  const lock = acquireDirLock(root)
-  if (lock === undefined) {
+  const { stateDir } = machinery
+  mkdirSync(`${stateDir}/folders/${folder.name}`, { recursive: true, mode: 0o700 })
+  const base = Base.open(baseFileOf(stateDir, folder.name))
+  const hold = new FolderHold(folder.root, machinery.prepare)
+  try {
+    return await openWith({ base, hold }, folder, machinery)
+  } catch (error) {
+    hold[Symbol.dispose]()
     base.close()
+    throw error
+  }
+}
+
+async function openWith(
+  { base, hold }: { readonly base: Base; readonly hold: FolderHold },
+  folder: FolderSettings,
+  { stateDir, lanes, clock, log, keepStaged = () => false, agreed }: Machinery,
+): Promise<Replica> {
+  const { name, root, maxDelete, settleMs, rescanMs } = folder
+  if (base.folderId() === undefined && agreed?.isMarked !== true) mkdirSync(root, { recursive: true })
+  if (!hold.lock()) {
     throw new ConfigError(`Cannot open folder "${name}": another daemon of this machine keeps "${root}" already`, {
       hint: `Two nodes may not share a folder: give this one a place of its own with "path.NODE" in [systemsync.dir.${name}]`,
     })
@@ -57,10 +73,10 @@ export async function openReplica(folder: FolderSettings, machinery: Machinery):
   return await Replica.open(
     {
       ...{ name, root, maxDelete, settleMs, rescanMs, clock, log, backlog: BACKLOG },
-      ...{ base, lock },
-      disk: lanes.disk({ root, baseFile }),
+      ...{ base, hold, keepStaged },
+      disk: lanes.disk({ root, baseFile: baseFileOf(stateDir, name) }),
       rules: () => readRules(root, folder.ignore),
-      keepStaged: keepStaged ?? (() => false),
+      ...(agreed === undefined ? {} : { agreed }),
     },
     (rules) => startWatch(root, rules, clock),
   )

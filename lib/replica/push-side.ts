@@ -1,6 +1,6 @@
 // The push side of a replica: from changes to proposals, with their bodies, and from outcomes back to the base.
 
-import { Unreachable } from '../errors.ts'
+import { Refused, Unreachable } from '../errors.ts'
 import { PACK_BODIES, PACK_BYTES, type Source, type SourcedProposal } from '../model/content.ts'
 import type { FileEntry } from '../model/entry.ts'
 import { parentOf, ROOT, type RelPath } from '../model/path.ts'
@@ -25,6 +25,10 @@ const LARGE_LANES = 2
 const MESSAGE_BYTES = 600 * 1024
 /** A link that lives but cannot be used is tried again after this. */
 const UNREACHABLE_MS = 500
+/** The status of a hub that takes no changes. */
+const HALTED = 423
+/** A hub that takes no changes now is asked again after this. */
+const HUB_TROUBLE_MS = 5000
 /** Bodies of more than this in one batch are worth asking whether the coordinator holds them. Bytes. */
 const ASK_ABOVE = 256 * 1024
 
@@ -89,7 +93,8 @@ export class PushSide {
 
   /** Starts whatever can start now; returns in how many ms to look again, if time alone may change the answer. */
   #start(): number | undefined {
-    const { attached, caughtUp, halted } = this.#state
+    const { attached, caughtUp, halted, changes } = this.#state
+    if (changes.size === 0) this.#state.hubTrouble = undefined
     if (attached === undefined || !caughtUp || halted !== undefined) return undefined
     const pauseMs = this.#pause?.of === attached ? this.#pause.untilMs - this.#state.parts.clock.monotonic() : 0
     if (pauseMs > 0) return pauseMs
@@ -137,6 +142,9 @@ export class PushSide {
   ): void {
     for (const change of batch) this.#state.busy.add(change.path)
     const task = work
+      .then(() => {
+        this.#state.hubTrouble = undefined
+      })
       .catch((error: unknown) => {
         if (this.#isOurs(error)) (on.failed ?? ((why) => this.#outcomes.failed(batch, why)))(error)
       })
@@ -160,7 +168,20 @@ export class PushSide {
       this.#pause = { of: attached, untilMs: parts.clock.monotonic() + UNREACHABLE_MS }
       return false
     }
+    if (error instanceof Refused && error.status === HALTED) {
+      this.#waitForHub(attached, error)
+      return false
+    }
     return !(error instanceof Error && error.name === 'AbortError')
+  }
+
+  /** The hub takes nothing at all now: that is told once, and all that differs waits until it does. */
+  #waitForHub(attached: Attached, { message, hint }: Refused): void {
+    const { clock, log, name } = this.#state.parts
+    this.#pause = { of: attached, untilMs: clock.monotonic() + HUB_TROUBLE_MS }
+    if (this.#state.hubTrouble?.reason !== message) log.warn(message, { folder: name })
+    const todo = hint === undefined ? '' : `${hint}; `
+    this.#state.hubTrouble = { path: '.', reason: message, todo: `${todo}it is tried again every few seconds` }
   }
 
   #takeSmall(deletable: Map<RelPath, Gone>): Change[] {

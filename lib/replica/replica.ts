@@ -9,14 +9,14 @@ import type { Problem } from '../model/problem.ts'
 import type { Seq } from '../model/revision.ts'
 import { Answers } from './answers.ts'
 import { CatchUp } from './catch-up.ts'
-import { FolderState, type Attached, type News, type ReplicaParts } from './folder-state.ts'
+import { FolderState, type Attached, type Halt, type News, type ReplicaParts } from './folder-state.ts'
 import { LocalSide } from './local-side.ts'
 import type { ComingPatch } from './patch-ahead.ts'
 import type { Hub, StartWatch, Watch } from './ports.ts'
 import type { Coming } from './prefetch.ts'
 import { PullSide } from './pull-side.ts'
 import { PushSide } from './push-side.ts'
-import { rootTrouble } from './root-guard.ts'
+import { notTheHubs, rootTrouble } from './root-guard.ts'
 
 /** What the coordinator says of a folder: its id, which life of its numbering this is, and the newest tombstone that it has forgotten. */
 export interface Agreement {
@@ -77,7 +77,7 @@ export class Replica implements AsyncDisposable {
   /** Opens the folder, making it when it never was; starts to watch and to scan. The loops run until disposed. */
   static async open(parts: ReplicaParts, startWatch: (rules: readonly string[]) => StartWatch): Promise<Replica> {
     const isNew = parts.base.folderId() === undefined
-    if (isNew) mkdirSync(parts.root, { recursive: true })
+    if (isNew && parts.agreed?.isMarked !== true) mkdirSync(parts.root, { recursive: true })
     const replica = new Replica(parts)
     if (!rootTrouble(replica.#state)) {
       if (!isNew) mendStaging(parts.root)
@@ -114,12 +114,9 @@ export class Replica implements AsyncDisposable {
   attach(hub: Hub, agreement: Agreement, signal: AbortSignal): void {
     const { base, root, log, name } = this.#state.parts
     const id = this.id
+    this.#state.hubId = agreement.id
     if (id !== undefined && id !== agreement.id) {
-      this.#state.halted = {
-        path: '.',
-        reason: `the folder ${root} belongs to another folder id (${id}, the coordinator's is ${agreement.id})`,
-        todo: "correct the path in the config file, or remove .systemsync/marker from the directory and this node's state to join it anew",
-      }
+      this.#state.halted = notTheHubs(root, { id, hubId: agreement.id })
       this.#state.changed()
       return
     }
@@ -134,7 +131,8 @@ export class Replica implements AsyncDisposable {
       this.#local.drained()
     }
     if (base.folderId() === undefined) {
-      if (readMarker(root).kind === 'none') writeMarker(root, agreement.id)
+      if (readMarker(root).kind === 'none' && this.#state.parts.agreed?.isMarked !== true)
+        writeMarker(root, agreement.id)
       base.setFolderId(agreement.id)
     }
     this.#catchUp.begin(agreement.pruned)
@@ -192,6 +190,14 @@ export class Replica implements AsyncDisposable {
     const { base, root } = this.#state.parts
     writeMarker(root, id)
     base.setFolderId(id)
+    this.#state.hubId = id
+  }
+
+  /** Looks at the root now: why the folder is halted; or says, whenever it is asked, whether the folder stood there without a break since. */
+  enter(): Halt | (() => boolean) {
+    const state = this.#state
+    if (rootTrouble(state) && state.halted !== undefined) return state.halted
+    return state.parts.hold?.watch() ?? (() => true)
   }
 
   confirm(): boolean {
@@ -217,7 +223,9 @@ export class Replica implements AsyncDisposable {
     const incoming = base.incomingCount()
     const pending = state.changes.size + incoming.count
     const problems = [...state.problems.values()]
-    if (state.halted !== undefined) problems.unshift(state.halted)
+    for (const trouble of [state.hubTrouble, state.halted]) {
+      if (trouble !== undefined) problems.unshift({ path: trouble.path, reason: trouble.reason, todo: trouble.todo })
+    }
     if (state.held.length > 0) {
       problems.unshift({
         path: '.',
@@ -242,6 +250,7 @@ export class Replica implements AsyncDisposable {
     const state = this.#state
     if (state.halted !== undefined) return true
     if (state.attached === undefined || !this.#isQuiet()) return false
+    if (state.hubTrouble !== undefined) return true
     const { base } = state.parts
     return state.changes.size <= state.held.length && base.incomingCount().count <= state.blocked.size
   }
@@ -253,7 +262,7 @@ export class Replica implements AsyncDisposable {
     await Promise.allSettled([...this.#loops, this.#state.prefetches.ended()])
     this.#state.leftovers[Symbol.dispose]()
     this.#state.parts.base.close()
-    this.#state.parts.lock?.[Symbol.dispose]()
+    this.#state.parts.hold?.[Symbol.dispose]()
   }
 
   #start(startWatch: StartWatch): void {
@@ -304,6 +313,7 @@ export class Replica implements AsyncDisposable {
   #detach(attached: Attached): void {
     if (this.#state.attached !== attached) return
     this.#state.attached = undefined
+    this.#state.hubTrouble = undefined
     this.#state.caughtUp = false
     this.#state.leftovers.detached()
     this.#state.news = []

@@ -3,9 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
-  existsSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -29,6 +27,7 @@ import {
 import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { makeWritable } from '../disk/make-writable.ts'
+import { isThere, makeDir } from '../disk/there.ts'
 import { codeOf } from '../disk/trouble.ts'
 import type { KeptContent } from '../store/contents.ts'
 import type { Followed } from '../replica/ports.ts'
@@ -83,8 +82,7 @@ export class ContentStore {
    * the known packs that are not there.
    */
   prepare(knownPacks: ReadonlySet<string>, knowsObject: (sha256: Digest) => boolean = () => true): string[] {
-    for (const dir of ['staging', 'objects', 'packs'])
-      mkdirSync(`${this.#own}/${dir}`, { recursive: true, mode: 0o700 })
+    for (const dir of ['', '/staging', '/objects', '/packs']) makeDir(`${this.#own}${dir}`)
     const packs = new Set(readdirSync(`${this.#own}/packs`))
     for (const pack of packs) if (!knownPacks.has(pack)) rmSync(`${this.#own}/packs/${pack}`, { force: true })
     for (const prefix of readdirSync(`${this.#own}/objects`)) {
@@ -104,22 +102,36 @@ export class ContentStore {
     return [...knownPacks].filter((pack) => !packs.has(pack))
   }
 
-  /** Those of `contents` whose bytes are not where they should be. */
+  /** Those of `contents` whose bytes are not where they should be. Throws when that cannot be known. */
   lacking(contents: Iterable<KeptContent>): KeptContent[] {
     const files = new Map<HostPath, boolean>()
     return [...contents].filter(({ sha256, place }) => {
       const { file } = this.hostPlace(sha256, place)
-      const isThere = files.get(file) ?? existsSync(file)
-      files.set(file, isThere)
-      return !isThere
+      const isHere = files.get(file) ?? isThere(file)
+      files.set(file, isHere)
+      return !isHere
     })
   }
 
-  /** The staging of one peer, made when it is missing. */
+  /** The staging of one peer, made when it is missing. Throws `Refused` 423 when the store is not there. */
   stagingOf(peer: string): HostPath {
-    const dir = `${this.#own}/staging/${peer}`
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
-    return hostPath(dir)
+    return this.#dirIn('staging', peer)
+  }
+
+  /** A directory in one of the store's own, which is never made here: where it is missing, what stands at the root is not the folder. */
+  #dirIn(store: 'staging' | 'objects', name: string): HostPath {
+    const dir = `${this.#own}/${store}/${name}`
+    try {
+      makeDir(dir)
+      return hostPath(dir)
+    } catch (cause) {
+      if (codeOf(cause) !== 'ENOENT') throw cause
+      throw new Refused(`Cannot take contents: "${OWN_DIR}/${store}" of the folder is not there on the coordinator`, {
+        status: 423,
+        hint: 'Is its disk mounted? See "monitor status" there',
+        cause,
+      })
+    }
   }
 
   /** Removes what `peer` staged as `name`. */
@@ -216,8 +228,7 @@ export class ContentStore {
     content: { sha256: Digest; size: number },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const dir = `${this.#own}/objects/${content.sha256.slice(0, 2)}`
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const dir = this.#dirIn('objects', content.sha256.slice(0, 2))
     const seized = await this.#seize(peer, name)
     if (seized === undefined) return false
     const { place } = seized
@@ -268,7 +279,7 @@ export class ContentStore {
     try {
       return await take()
     } catch (error) {
-      if (existsSync(place)) {
+      if (isThere(place)) {
         makeWritable(place) // it may be read-only already
         renameSync(place, this.#staged(peer, name))
       }

@@ -18,6 +18,7 @@ import { jail } from '../ssh/server/jail.ts'
 import type { ServerConnection } from '../ssh/server/server-connection.ts'
 import { serveSftp } from '../ssh/server/sftp-server.ts'
 import { SshServer } from '../ssh/server/ssh-server.ts'
+import { enterBySftp } from './enter-by-sftp.ts'
 import { behindOf } from './facts.ts'
 import type { Announcement, FolderHub } from './folder-hub.ts'
 import { maintain } from './maintain.ts'
@@ -198,6 +199,7 @@ export class Coordinator implements AsyncDisposable {
         ...{ packed, frames },
         folders: () => this.#visible(connection, caller),
         watch: (folder: string) => this.#folders.get(folder)?.hub.store.watch,
+        enter: (folder: string) => void enterBySftp(this.hub(folder)),
         coming: (folder: string, sha256: Digest) => this.#folders.get(folder)?.hub.store.growing(sha256),
         get client() {
           return caller.member?.name ?? only(self.#namesOf(connection.fingerprint))
@@ -280,7 +282,8 @@ export class Coordinator implements AsyncDisposable {
         const served = shared.has(folder) ? this.#folders.get(folder) : undefined
         if (served === undefined) return []
         const { journal } = served.hub
-        if (id !== null && id !== journal.folderId() && journal.clients().length === 0) {
+        const isFirst = id !== null && id !== journal.folderId() && journal.clients().length === 0
+        if (isFirst && typeof served.replica.enter() === 'function') {
           journal.renameFolder(id)
           served.replica.rename(id)
         }
@@ -370,7 +373,7 @@ export class Coordinator implements AsyncDisposable {
       if (served === undefined) continue
       const { hub, replica } = served
       // What stands there now may be another folder: nothing of it is touched.
-      if (replica.status().state === 'halted') continue
+      if (typeof replica.enter() !== 'function') continue
       hub.saveCursors()
       const cursors = hub.journal.clients().filter((client) => folder.clients.includes(client.name))
       const passed = Math.min(replica.cursor, ...cursors.map((client) => client.cursor))

@@ -22,6 +22,7 @@ import type { Journal } from '../store/journal.ts'
 import { commitView } from './commit-view.ts'
 import type { ContentStore } from './content-store.ts'
 import { moveTrees } from './move-trees.ts'
+import { Orphans } from './orphans.ts'
 import { Expected } from './expected.ts'
 import { Lag } from './lag.ts'
 import type { Patching } from './ports.ts'
@@ -49,7 +50,12 @@ interface Origin {
   readonly held: ReadonlyMap<Digest, KeptContent>
 }
 
+/** Lets changes in: throws `Refused` 423 while the folder is halted, else says, whenever it is asked, whether the folder stood there without a break since. */
+export type Gate = () => () => boolean
+
 export class FolderHub {
+  /** Who keeps the folder says whether it may be written to. */
+  gate: Gate = () => () => true
   /** Is told of patches as soon as all that they need is here. */
   onPatch: ((patching: Patching) => void) | undefined
   readonly name: string
@@ -59,6 +65,7 @@ export class FolderHub {
   readonly journal: Journal
   readonly store: ContentStore
   readonly #bodies: BodyTaker
+  readonly #orphans: Orphans
   readonly #conflict: 'latest' | 'keep-both'
   readonly #clock: Clock
   readonly #log: Log
@@ -80,6 +87,7 @@ export class FolderHub {
     this.#clock = parts.clock
     this.lag = new Lag(parts.clock)
     this.#log = parts.log
+    this.#orphans = new Orphans(parts)
     this.#bodies = new BodyTaker({
       ...parts,
       onPatch: (patching) => {
@@ -117,7 +125,9 @@ export class FolderHub {
     return this.journal.headsAfter(since, limit, { live: since === 0 })
   }
 
+  /** What is to be sent of these contents. Throws `Refused` 423 while nothing may be sent. */
   holdings(peer: string, contents: readonly Content[]): Holding[] {
+    this.gate()
     const held = this.#bodies.held(contents.map(({ sha256 }) => sha256))
     return contents.map(({ sha256, size }): Holding => {
       if (sha256 === EMPTY_DIGEST || held.has(sha256)) return { kind: 'have' }
@@ -137,14 +147,20 @@ export class FolderHub {
     return this.journal.patch(sha256)
   }
 
-  /** Verifies the bodies, commits what can be, and answers for each proposal in order. `isOver`: its peer has begun another session since. */
+  /**
+   * Verifies the bodies, commits what can be, and answers for each proposal in order. `isOver`: its peer has begun another session since. Throws `Refused`
+   * 423 when the folder is halted: what rests elsewhere is as good as lost.
+   */
   async propose(
     peer: string,
     batch: readonly SourcedProposal[],
     signal: AbortSignal,
     isOver: () => boolean = () => false,
   ): Promise<CommitReply> {
+    const isStill = this.gate()
+    this.#orphans.drop()
     const bodies = await this.#bodies.take(peer, batch, signal)
+    if (!isStill()) this.#refuse(bodies)
     if (isOver()) this.#giveUp(bodies)
     // From here on nothing waits: what is read now holds until the commit.
     const held = this.#bodies.held(batch.flatMap(({ proposal: { entry } }) => digestsOf(entry)))
@@ -177,6 +193,15 @@ export class FolderHub {
     return { ...reply, outcomes }
   }
 
+  /** The folder was away while the bodies came: nobody knows where they are. */
+  #refuse({ packs }: Bodies): never {
+    for (const pack of packs) this.store.dropPack(pack)
+    this.gate()
+    throw new Refused(`Cannot take changes of folder "${this.name}": it was away for a moment on the coordinator`, {
+      status: 423,
+    })
+  }
+
   /** A later session may have proposed of the same paths already: nothing is committed, but a large content need not come again. */
   #giveUp({ contents, packs }: Bodies): never {
     const large = contents.filter(({ place, sha256 }) => place.kind === 'object' && !this.#holds(sha256))
@@ -187,6 +212,7 @@ export class FolderHub {
 
   /** Moves directories, one after the other; each is told of by itself. */
   moveTrees(peer: string, moves: readonly TreeMove[]): CommitReply {
+    this.gate()
     const { reply, moved } = moveTrees(this.journal, moves, { peer, nowMs: this.#clock.now() })
     for (const tree of moved) {
       const news: Announcement = { author: peer, prev: tree.seq - 1, upTo: tree.seq, heads: [], moved: tree }
@@ -197,6 +223,7 @@ export class FolderHub {
 
   /** Brings one version of a path back as a new revision by `peer`. */
   restore(peer: string, path: RelPath, rev: Seq | undefined): Seq {
+    this.gate()
     const version = this.version(path, rev)
     const head = this.journal.head(path)
     const bodies = { contents: [], packs: [], bad: new Set<SourcedProposal>() }
@@ -248,7 +275,14 @@ export class FolderHub {
     )
     const contents = bodies.contents.filter(({ sha256 }) => !held.has(sha256))
     const isKept = plan.revisions.length > 0
-    if (isKept) journal.commit({ revisions: plan.revisions, collisions: plan.collisions, contents, nowMs })
+    if (isKept) {
+      try {
+        journal.commit({ revisions: plan.revisions, collisions: plan.collisions, contents, nowMs })
+      } catch (error) {
+        this.#orphans.leave(bodies.packs)
+        throw error
+      }
+    }
     const used = new Set(isKept ? contents.flatMap(({ place }) => (place.kind === 'pack' ? [place.pack] : [])) : [])
     for (const pack of bodies.packs) if (!used.has(pack)) this.store.dropPack(pack)
     for (const { path, winner, loser } of plan.collisions) {

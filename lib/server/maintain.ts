@@ -51,8 +51,7 @@ export function maintain(
     contents += digests.length
   }
   // All of them, not only those just emptied: the process may have died between the two.
-  for (const { id, liveBytes } of journal.packs()) {
-    if (liveBytes > 0 || journal.contentsOfPack(id).length > 0) continue
+  for (const id of journal.unusedPacks()) {
     journal.dropPack(id)
     store.dropPack(id)
   }

@@ -4,7 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/log.ts'
+import { Refused } from '../errors.ts'
 import { isEmptyFolder, readMarker, rootIdentity, writeMarker } from '../disk/marker.ts'
+import type { Digest } from '../model/digest.ts'
 import type { HostPath } from '../model/path.ts'
 import type { DiskLanes } from '../replica/disk-lanes.ts'
 import { baseFileOf, openReplica, type FolderSettings } from '../replica/open-replica.ts'
@@ -12,7 +14,7 @@ import type { Replica } from '../replica/replica.ts'
 import { Journal } from '../store/journal.ts'
 import { claimStore } from './claim-store.ts'
 import { ContentStore } from './content-store.ts'
-import { FolderHub } from './folder-hub.ts'
+import { FolderHub, type Gate } from './folder-hub.ts'
 import { localHub } from './local-hub.ts'
 import { OwnNews } from './own-news.ts'
 
@@ -33,11 +35,21 @@ export interface FolderParts {
 
 /** Opens the folder and joins its replica to its hub until `signal` ends. */
 export async function openFolder(parts: FolderParts, signal: AbortSignal): Promise<ServedFolder> {
+  const { folder, stateDir } = parts
+  mkdirSync(`${stateDir}/folders/${folder.name}`, { recursive: true, mode: 0o700 })
+  setAsideIfEmptied(parts)
+  const journal = Journal.open(journalFileOf(stateDir, folder.name))
+  try {
+    return await openWith(journal, parts, signal)
+  } catch (error) {
+    journal.close()
+    throw error
+  }
+}
+
+async function openWith(journal: Journal, parts: FolderParts, signal: AbortSignal): Promise<ServedFolder> {
   const { folder, stateDir, lanes, clock, log } = parts
   const { name, root } = folder
-  mkdirSync(`${stateDir}/folders/${name}`, { recursive: true, mode: 0o700 })
-  setAsideIfEmptied(parts)
-  const journal = Journal.open(journalFileOf(stateDir, name))
   if (!journal.isCreated()) {
     const marker = readMarker(root)
     journal.create({ folderId: marker.kind === 'marker' ? marker.id : randomUUID(), incarnation: randomUUID() })
@@ -51,17 +63,50 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
   const replica = await openReplica(folder, {
     ...{ stateDir, lanes, clock, log },
     keepStaged: (staged) => staged === 'server' || folder.clients.includes(staged),
+    prepare: () => {
+      if (readMarker(root).kind === 'none') writeMarker(root, journal.folderId())
+      prepareStore({ ...parts, journal, store })
+      rememberDevice(parts)
+    },
+    // Nothing is committed before the directory is marked.
+    agreed: { id: journal.folderId(), isMarked: journal.seq() > 0 },
   })
+  hub.gate = gateOf(name, replica)
   const join = (): void => {
     const agreement = { id: journal.folderId(), incarnation: journal.incarnation(), pruned: journal.pruned() }
     replica.attach(localHub(hub), agreement, signal)
   }
-  join()
-  if (replica.status().state !== 'halted') {
-    if (readMarker(root).kind === 'none') writeMarker(root, journal.folderId())
-    prepareStore({ ...parts, journal, store })
-    rememberDevice(parts)
+  const renew = (): void => {
+    journal.renew(randomUUID())
+    join()
   }
+  try {
+    join()
+    tellOwn({ hub, replica, clock }, signal)
+    return { hub, replica, renew }
+  } catch (error) {
+    await replica[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Lets nothing in while the folder's own replica finds that its directory is not there, or is another's. */
+function gateOf(name: string, replica: Replica): Gate {
+  return () => {
+    const entered = replica.enter()
+    if (typeof entered === 'function') return entered
+    throw new Refused(`Cannot take changes of folder "${name}": it is halted on the coordinator, ${entered.told}`, {
+      status: 423,
+      hint: 'See "monitor status" on the coordinator',
+    })
+  }
+}
+
+/** Tells the folder's own replica of commits, when nobody else waits, until `signal` ends. */
+function tellOwn(
+  { hub, replica, clock }: Pick<ServedFolder, 'hub' | 'replica'> & { clock: Clock },
+  signal: AbortSignal,
+) {
   const news = new OwnNews({
     clock,
     isBusy: () => hub.serving.isBusy,
@@ -91,11 +136,6 @@ export async function openFolder(parts: FolderParts, signal: AbortSignal): Promi
     },
     { once: true },
   )
-  const renew = (): void => {
-    journal.renew(randomUUID())
-    join()
-  }
-  return { hub, replica, renew }
 }
 
 /** Makes the store this journal's own, then clears away what it does not know, and tells what it knows and is gone. */
@@ -103,25 +143,30 @@ function prepareStore(
   parts: Pick<FolderParts, 'folder' | 'log'> & { readonly journal: Journal; readonly store: ContentStore },
 ): void {
   const { folder, journal, store, log } = parts
-  const known = journal.ownName()
-  const name = known ?? randomUUID()
-  const aside = claimStore(folder.root, name, { isNew: known === undefined && journal.seq() === 0 })
-  if (known === undefined) journal.setOwnName(name)
+  const packs = new Set(journal.packs().map((pack) => pack.id))
+  const hasObject = (sha256: Digest): boolean => journal.place(sha256)?.place.kind === 'object'
+  const aside = claimStore(folder.root, nameOf(journal), { packs, hasObject })
   if (aside !== undefined) {
     log.warn(
       `Folder "${folder.name}" held the contents of another coordinator's state: they are kept in ${aside}, for its history; start with that state to have them back, or remove them`,
     )
   }
-  const missing = store.prepare(
-    new Set(journal.packs().map((pack) => pack.id)),
-    (sha256) => journal.place(sha256)?.place.kind === 'object',
-  )
+  const missing = store.prepare(packs, hasObject)
   for (const pack of missing) {
     const lost = journal.contentsOfPack(pack).length
     log.error(
       `Folder "${folder.name}" has lost the pack ${pack} with ${String(lost)} contents: bring the file back, or they are asked for again when a client has them`,
     )
   }
+}
+
+/** What the journal is called. It knows its name before anything on the disk bears it: what bears a name that nobody has is nobody's. */
+function nameOf(journal: Journal): string {
+  const known = journal.ownName()
+  if (known !== undefined) return known
+  const name = randomUUID()
+  journal.setOwnName(name)
+  return name
 }
 
 function journalFileOf(stateDir: HostPath, folder: string): string {

@@ -44,7 +44,11 @@ type Methods = Record<keyof typeof toCoordinator, RpcMethod>
 /** The methods as `caller` may use them. */
 export function methodsFor(coordinator: Coordinator, caller: Caller): Methods {
   const member = (): Member => {
-    if (caller.member !== undefined) return caller.member
+    const { member: me } = caller
+    if (me !== undefined) {
+      if (!coordinator.isReplaced(me)) return me
+      throw new Refused('Cannot answer: another session has begun meanwhile', { status: 409 })
+    }
     throw new Refused('Cannot answer: this connection has not said who it is', {
       status: 401,
       hint: 'Call mark_presence first',

@@ -95,12 +95,11 @@ export class BodyTaker {
       }
     }
     for (const [name, slices] of packs) {
-      const { pack, good } = await this.#store.takePack(
-        peer,
-        name,
-        slices.map(({ slice }) => slice),
-        signal,
-      )
+      const wanted = slices.map(({ slice }) => slice)
+      const { pack, good } = await this.#store.takePack(peer, name, wanted, signal).catch((error: unknown) => {
+        for (const taken of kept) this.#store.dropPack(taken)
+        throw error
+      })
       if (pack !== undefined) kept.push(pack)
       slices.forEach(({ sourced, slice }, index) => {
         if (good[index] !== true) bad.add(sourced)

@@ -48,10 +48,11 @@ export class Contents {
     return new Map(readMany(this.#db, AMONG, keys, readContent).map((content) => [content.sha256, content]))
   }
 
-  /** Records where contents are; of a content that was elsewhere, the new place counts from now on. */
+  /** Records where contents are; of a content that was elsewhere, or is given twice, the new place counts from now on. */
   record(contents: readonly NewContent[]): void {
     const grown = new Map<string, { bytes: number; live: number }>()
-    for (const { sha256, size, place, patch } of contents) {
+    const places = new Map(contents.map((content) => [content.sha256, content]))
+    for (const { sha256, size, place, patch } of places.values()) {
       const values = [digestValue(sha256), size, ...placeValues(place)] as const
       if (this.#db.run(INSERT, ...values) === 0) {
         this.#forgetOne(sha256)
@@ -77,6 +78,11 @@ export class Contents {
   /** The contents that are read from `pack`, by offset. */
   ofPack(pack: string): KeptContent[] {
     return this.#db.all(readContent, `SELECT ${FIELDS} FROM contents WHERE pack = ? ORDER BY pack_offset`, pack)
+  }
+
+  /** Packs that nothing is read from any more. Not told from their bytes: an older version counted a content twice that was in a pack twice. */
+  unusedPacks(): string[] {
+    return this.#db.all((row) => text(row, 'id'), UNUSED_PACKS)
   }
 
   packs(): PackUse[] {
@@ -125,6 +131,9 @@ const GROW_PACK = `INSERT INTO packs (id, bytes, live_bytes) VALUES (?, ?, ?)
 const UNREFERENCED = `SELECT sha256 FROM contents WHERE sha256 > ?
   AND NOT EXISTS (SELECT 1 FROM revisions WHERE revisions.sha256 = contents.sha256)
   ORDER BY sha256 LIMIT ?`
+
+const UNUSED_PACKS = `SELECT id FROM packs
+  WHERE NOT EXISTS (SELECT 1 FROM contents WHERE pack = packs.id AND pack_offset IS NOT NULL) ORDER BY id`
 
 function readContent(row: Row): KeptContent {
   const place = readPlace(row)

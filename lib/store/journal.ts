@@ -116,6 +116,11 @@ export class Journal {
     this.#db.run(SET_META, 'ownName', name)
   }
 
+  /** Writes something that changes nothing. Once it returns, no commit that failed before can come to exist by a crash: its room in the log is taken. */
+  settle(): void {
+    this.transaction(() => this.#db.run(SET_META, 'seq', this.seq()))
+  }
+
   /** The newest Seq that was ever given; 0 at first. */
   seq(): Seq {
     return this.#db.get((row) => number(row, 'value'), META, 'seq') ?? 0
@@ -250,6 +255,11 @@ export class Journal {
   /** The contents that are read from `pack`, by offset. */
   contentsOfPack(pack: string): KeptContent[] {
     return this.#contents.ofPack(pack)
+  }
+
+  /** Packs that nothing is read from any more. */
+  unusedPacks(): string[] {
+    return this.#contents.unusedPacks()
   }
 
   packs(): PackUse[] {

@@ -48,8 +48,11 @@ t.test('while the disk is away nothing is forgotten, whatever clients propose', 
   await served.rest()
   renameSync(served.root, `${served.root}.away`)
   const held = { path: rel('g'), base: 0, entry: fileOf('precious'), writtenAtMs: Date.now() }
-  const { outcomes } = await served.hub.propose('bob', [{ proposal: held, source: { kind: 'held' } }], never)
-  t.match(outcomes, [{ kind: 'need' }])
+  const proposed = served.hub.propose('bob', [{ proposal: held, source: { kind: 'held' } }], never)
+  await t.rejects(proposed, {
+    status: 423,
+    message: /"docs": it is halted on the coordinator, its directory is missing/,
+  })
   renameSync(`${served.root}.away`, served.root)
   t.same(served.hub.holdings('bob', [content]), [{ kind: 'have' }])
   t.equal(served.textOf('precious'), 'precious')

@@ -216,6 +216,9 @@ function plain(done: Done<void>): (error?: Error | null) => void {
 /** Codes of SSH_FXP_STATUS, draft-ietf-secsh-filexfer-02 section 7. */
 const STATUS = { noSuchFile: 2, permissionDenied: 3 } as const
 
+/** What the coordinator says of a folder that it cannot write to; there is no code for it. */
+const HALTED = /^Cannot take [^\u0000-\u001f]{1,200} on the coordinator/
+
 /** Whether the server said that there is no such file. */
 export function isNoSuchFile(error: unknown): boolean {
   return codeOf(error) === STATUS.noSuchFile
@@ -235,6 +238,7 @@ export function toSftpError(error: unknown, what: string): unknown {
   if (code === undefined) return new Unreachable(`${what}: ${error.message}`, { cause: error })
   if (code === STATUS.noSuchFile) return new Refused(`${what}: there is no such file`, { status: 404, cause: error })
   if (code === STATUS.permissionDenied) return new Refused(`${what}: it is not allowed`, { status: 403, cause: error })
+  if (HALTED.test(error.message)) return new Refused(error.message, { status: 423, cause: error })
   const status = /no space|ENOSPC|quota|EDQUOT/i.test(error.message) ? 507 : 500
   return new Refused(`${what}: ${error.message}`, { status, cause: error })
 }

@@ -29,6 +29,8 @@ export interface JailView {
   folders(): readonly JailFolder[]
   /** The client's name; without one there is no staging. */
   readonly client: string | undefined
+  /** Throws an `SftpError` while nothing may be written into a folder. */
+  enter?(folder: string): void
   /** Is told of what is written in a folder's staging. */
   watch?(folder: string): StagingWatch | undefined
   /** A content of the folder that is still being sent: where its first `end` bytes are. */
@@ -95,6 +97,8 @@ function openRead(view: JailView, names: readonly string[]): ReadHandle {
 function openWrite(view: JailView, names: readonly string[], how: OpenForWriting): WriteHandle {
   const demandAccess = (): void => void resolve(view, names)
   const watch = view.watch?.(names[0] ?? '')
+  demandAccess()
+  view.enter?.(names[0] ?? '')
   return openForWriting(placeToWrite(resolve(view, names), how.create), how, { demandAccess, watch })
 }
 
