@@ -99,6 +99,7 @@ t.test('ready is one line on stdout, and a log and a private state directory are
 })
 
 t.test('flags are taken in all four forms', async (t) => {
+  await j.settled([server, a]) // ready is not yet in step
   for (const form of [['-level', 'warn'], ['-level=warn'], ['--level', 'warn'], ['--level=warn']]) {
     t.equal((await a.command('status', ...form)).status, 0, form.join(' '))
   }
