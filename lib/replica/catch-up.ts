@@ -77,10 +77,10 @@ export class CatchUp {
   }
 
   async #pause({ signal }: Attached, failures: number, error: unknown): Promise<void> {
-    if (signal.aborted || this.#stop.aborted) return
+    if (signal.aborted) return
     const { clock, log, name } = this.#state.parts
     log.error(`Cannot ask for the changes of folder "${name}", trying again`, { error: String(error) })
-    await clock.sleep(backoffMs(failures, Math.random()), AbortSignal.any([signal, this.#stop])).catch(() => undefined)
+    await clock.sleep(backoffMs(failures, Math.random()), signal).catch(() => undefined)
   }
 
   /** Asks once, to the last page, unless what was told meanwhile makes it necessary to begin anew. */
