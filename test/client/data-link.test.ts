@@ -60,6 +60,7 @@ function rig(t: Test) {
       sftp: async () => {
         const ended = deferred()
         if (fails.sftp !== undefined) throw fails.sftp
+        // A link only keeps channels and hands them out.
         const channel = { closed: ended.promise } as unknown as SftpChannel
         const fake = { of: one, close: ended.resolve }
         one.channels.push(fake)
@@ -71,7 +72,7 @@ function rig(t: Test) {
         await Promise.resolve()
       },
     }
-    return await Promise.resolve(session as unknown as SshSession)
+    return await Promise.resolve(session as unknown as SshSession) // all that a link asks of one
   }
   t.teardown(() => {
     life.abort()

@@ -28,6 +28,7 @@ t.test('a large file that is a pipe by the time it is sent is looked at again, a
       await Promise.resolve()
     },
   }
+  // All that is asked of either.
   const hub = { depot } as unknown as Hub
   const parts = { root, name: 'docs', log: silentLog } as unknown as ReplicaParts
   const send = () => sendLarge(content, { hub, parts }, () => undefined, never)

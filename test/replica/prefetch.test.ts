@@ -25,6 +25,7 @@ function prefetching(t: Test) {
   }
   const followed = { reached: () => undefined, [Symbol.dispose]: () => undefined }
   const parts = { root, name: 'docs', log: silentLog, clock: systemClock, base: { holds: () => false } }
+  // All that is asked of the parts, and of who is attached.
   const prefetches = new Prefetches(
     { ...parts, disk: { follow: () => followed } } as unknown as ReplicaParts,
     () => undefined,

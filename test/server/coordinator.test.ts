@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Journal } from '../../lib/store/journal.ts'
@@ -104,6 +105,33 @@ t.test('a folder that is halted on the coordinator is still served to nobody’s
   await nodes.eventually(() => nodes.client('ann').link.connected)
   t.equal(nodes.server.read('f'), 'text', 'the directory of another folder is not written to')
 })
+
+t.test(
+  'a client says that the folder is halted on the coordinator, and why, and sends what waited once it is back',
+  async (t) => {
+    const nodes = InProcess.open(t, { clients: ['ann'] })
+    nodes.server.put('f', 'text')
+    await nodes.start()
+    await nodes.inStep()
+    renameSync(nodes.server.at(), `${nodes.server.at()}-away`)
+    nodes.place('ann').put('small', 'waits')
+    nodes.place('ann').put('large', randomBytes(1024 * 1024))
+    const problems = () => nodes.replica('ann').status().problems
+    await nodes.eventually(() => problems().length > 0 || 'nothing is told')
+    t.match(problems(), [
+      {
+        path: '.',
+        reason: /^Cannot take changes of folder "docs": it is halted on the coordinator, its directory is missing$/,
+        todo: /monitor status/,
+      },
+    ])
+    t.notMatch(JSON.stringify(problems()), nodes.server.at(), 'no place of the other machine')
+    renameSync(`${nodes.server.at()}-away`, nodes.server.at())
+    await nodes.inStep()
+    t.equal(nodes.server.read('small'), 'waits')
+    t.same(problems(), [])
+  },
+)
 
 t.test('a coordinator whose folder is missing starts all the same', async (t) => {
   const nodes = InProcess.open(t, { clients: ['ann'] })
