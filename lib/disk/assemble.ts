@@ -8,7 +8,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -23,6 +22,7 @@ import { samePrint, type Fingerprint } from '../model/entry.ts'
 import { nameOf, parentOf, type HostPath, type RelPath } from '../model/path.ts'
 import { printOf } from './fingerprint.ts'
 import { placeAt, type SafeDirs } from './safe-dir.ts'
+import { makeDir } from './there.ts'
 import { codeOf, isAbsence } from './trouble.ts'
 import { writeSparse } from './write-bytes.ts'
 
@@ -71,7 +71,7 @@ export function assembleObject(job: AssembleObject, shouldStop: () => boolean = 
     if (made.digest() !== job.sha256) return false
     fchmodSync(target, 0o400)
     fsyncSync(target)
-    mkdirSync(dirname(job.target), { recursive: true, mode: 0o700 })
+    makeDir(dirname(job.target)) // its parent is there, or this is not the folder
     renameSync(job.scratch, job.target)
     syncDirOf(job.target)
     isKept = true

@@ -1,11 +1,12 @@
 // The directory `.systemsync` of a folder: made and opened without following a link.
 
-import { chmodSync, closeSync, fsyncSync, constants, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, fsyncSync, constants, openSync } from 'node:fs'
 import { OWN_DIR } from '../model/path.ts'
 import type { HostPath } from '../model/path.ts'
 import { SyncError } from '../errors.ts'
 import { syncFileSystem } from './native.ts'
 import { openDirAt, openRoot, placeAt } from './safe-dir.ts'
+import { makeDir } from './there.ts'
 import { codeOf } from './trouble.ts'
 
 /** Where contents become whole, below `.systemsync`. */
@@ -26,7 +27,7 @@ export function makeOwnDirs(root: HostPath): void {
   let fd = openRoot(root)
   try {
     for (const name of [OWN_DIR, STAGING]) {
-      makeAt(fd, name)
+      makeDir(placeAt(fd, name))
       const next = openOwn(fd, name, root)
       closeSync(fd)
       fd = next
@@ -62,14 +63,6 @@ function openBelow(parentFd: number, name: string): number {
     return openDirAt(parentFd, name)
   } finally {
     closeSync(parentFd)
-  }
-}
-
-function makeAt(dirFd: number, name: string): void {
-  try {
-    mkdirSync(placeAt(dirFd, name), 0o700)
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 

@@ -13,10 +13,12 @@ export class Bell {
   async wait(signal: AbortSignal, sleep?: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
     signal.throwIfAborted()
     if (!this.#rung) {
-      const { promise: woken, resolve: wake } = withResolver()
-      this.#wake = wake
-      signal.addEventListener('abort', wake)
       const done = new AbortController()
+      let wake = (): void => undefined
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = wake = resolve
+      })
+      signal.addEventListener('abort', wake)
       const slept = sleep?.(done.signal).catch(() => undefined)
       try {
         await (slept === undefined ? woken : Promise.race([woken, slept]))
@@ -31,12 +33,4 @@ export class Bell {
     this.#rung = false
     return rang
   }
-}
-
-function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => undefined
-  const promise = new Promise<void>((done) => {
-    resolve = done
-  })
-  return { promise, resolve }
 }

@@ -64,7 +64,6 @@ async function openWith(
   { stateDir, lanes, clock, log, keepStaged = () => false, agreed }: Machinery,
 ): Promise<Replica> {
   const { name, root, maxDelete, settleMs, rescanMs } = folder
-  if (base.folderId() === undefined && agreed?.isMarked !== true) mkdirSync(root, { recursive: true })
   if (!hold.lock()) {
     throw new ConfigError(`Cannot open folder "${name}": another daemon of this machine keeps "${root}" already`, {
       hint: `Two nodes may not share a folder: give this one a place of its own with "path.NODE" in [systemsync.dir.${name}]`,

@@ -193,6 +193,11 @@ export class Replica implements AsyncDisposable {
     this.#state.hubId = id
   }
 
+  /** Looks at the root now: whether the folder is halted. */
+  isHalted(): boolean {
+    return rootTrouble(this.#state)
+  }
+
   /** Looks at the root now: why the folder is halted; or says, whenever it is asked, whether the folder stood there without a break since. */
   enter(): Halt | (() => boolean) {
     const state = this.#state

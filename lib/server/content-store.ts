@@ -1,19 +1,7 @@
 // The content store of one folder on the coordinator: bodies become whole in staging, then rest in packs and objects.
 
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs'
+import { lstatSync, readdirSync, realpathSync, renameSync, rmSync, statfsSync, statSync, unlinkSync } from 'node:fs'
 import { literalBytes } from '../core/patch.ts'
 import { Refused } from '../errors.ts'
 import {
@@ -24,7 +12,7 @@ import {
   type ContentPlace,
   type PatchOp,
 } from '../model/content.ts'
-import { EMPTY_DIGEST, parseDigest, type Digest } from '../model/digest.ts'
+import { parseDigest, type Digest } from '../model/digest.ts'
 import { hostPath, OWN_DIR, type HostPath } from '../model/path.ts'
 import { makeWritable } from '../disk/make-writable.ts'
 import { isThere, makeDir } from '../disk/there.ts'
@@ -33,25 +21,12 @@ import type { KeptContent } from '../store/contents.ts'
 import type { Followed } from '../replica/ports.ts'
 import type { StagingWatch } from '../ssh/server/jail-files.ts'
 import type { ContentJobs, Slice } from './ports.ts'
+import { readBodies, type HostPlace } from './read-bodies.ts'
 import { Room, type Space } from './room.ts'
 import { Uploads } from './uploads.ts'
 
 /** No pack is longer, nor all that is said to be in it: so much is made of one that is deflated, and hashed of any. Bytes. */
 const PACK_MOST = PACK_BYTES + PACKED_MAX
-
-/** Bytes of a content on this machine. */
-export interface HostPlace {
-  readonly file: HostPath
-  readonly offset: number
-}
-
-/** Contents that lie one after the other in a file. `at`: where in the run. Bytes. */
-interface Run {
-  readonly file: HostPath
-  readonly offset: number
-  length: number
-  readonly parts: { readonly content: KeptContent; readonly at: number }[]
-}
 
 export class ContentStore {
   readonly #own: string
@@ -332,30 +307,9 @@ export class ContentStore {
       : { file: hostPath(`${this.#own}/objects/${sha256.slice(0, 2)}/${sha256}`), offset: 0 }
   }
 
-  /** Reads small contents whole: those that lie one after the other in a pack at once, and into the same memory. */
+  /** Reads small contents whole. Throws `Refused` 404 for one that is not there, or not all of it. */
   read(contents: readonly KeptContent[]): Uint8Array[] {
-    const bodies = new Map<KeptContent, Uint8Array>()
-    for (const run of this.#runsOf(contents)) {
-      const bytes = readSpan(run)
-      for (const { content, at } of run.parts) bodies.set(content, bytes.subarray(at, at + content.size))
-    }
-    return contents.map((content) => bodies.get(content) ?? new Uint8Array(content.size))
-  }
-
-  #runsOf(contents: readonly KeptContent[]): Run[] {
-    const placed = contents
-      .filter(({ sha256 }) => sha256 !== EMPTY_DIGEST)
-      .map((content) => ({ content, ...this.hostPlace(content.sha256, content.place) }))
-      .sort((a, b) => (a.file === b.file ? a.offset - b.offset : a.file < b.file ? -1 : 1))
-    const runs: Run[] = []
-    for (const { content, file, offset } of placed) {
-      const last = runs.at(-1)
-      if (last?.file === file && last.offset + last.length === offset) {
-        last.parts.push({ content, at: last.length })
-        last.length += content.size
-      } else runs.push({ file, offset, length: content.size, parts: [{ content, at: 0 }] })
-    }
-    return runs
+    return readBodies(contents, ({ sha256, place }) => this.hostPlace(sha256, place))
   }
 
   dropPack(pack: string): void {
@@ -385,33 +339,4 @@ function lengthOf(slices: readonly Slice[]): number {
 function spaceAt(root: HostPath): Space {
   const { blocks, bavail, bsize } = statfsSync(root)
   return { total: blocks * bsize, free: bavail * bsize }
-}
-
-function readSpan({ file, offset, length, parts }: Run): Uint8Array {
-  const bytes = new Uint8Array(length)
-  const fd = openOrRefuse(file, parts)
-  try {
-    for (let at = 0; at < length;) {
-      const read = readSync(fd, bytes, at, length - at, offset + at)
-      if (read === 0) throw new Refused(`Cannot read content ${cutAt(parts, at)}: it is cut short`, { status: 404 })
-      at += read
-    }
-    return bytes
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** The first content of a run that is not all there when only `length` bytes of it are. */
-function cutAt(parts: Run['parts'], length: number): string {
-  return parts.find(({ content, at }) => at + content.size > length)?.content.sha256 ?? ''
-}
-
-function openOrRefuse(file: HostPath, parts: Run['parts']): number {
-  try {
-    return openSync(file, 'r')
-  } catch (cause) {
-    if (codeOf(cause) !== 'ENOENT') throw cause
-    throw new Refused(`Cannot read content ${cutAt(parts, 0)}: it is not held`, { status: 404, cause })
-  }
 }

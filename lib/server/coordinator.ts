@@ -283,7 +283,7 @@ export class Coordinator implements AsyncDisposable {
         if (served === undefined) return []
         const { journal } = served.hub
         const isFirst = id !== null && id !== journal.folderId() && journal.clients().length === 0
-        if (isFirst && typeof served.replica.enter() === 'function') {
+        if (isFirst && !served.replica.isHalted()) {
           journal.renameFolder(id)
           served.replica.rename(id)
         }
@@ -373,7 +373,7 @@ export class Coordinator implements AsyncDisposable {
       if (served === undefined) continue
       const { hub, replica } = served
       // What stands there now may be another folder: nothing of it is touched.
-      if (typeof replica.enter() !== 'function') continue
+      if (replica.isHalted()) continue
       hub.saveCursors()
       const cursors = hub.journal.clients().filter((client) => folder.clients.includes(client.name))
       const passed = Math.min(replica.cursor, ...cursors.map((client) => client.cursor))

@@ -142,6 +142,7 @@ export class BodyTaker {
     }
     return isMade ? { sha256, size, place: { kind: 'object' }, patch } : undefined
   }
+
   /** Keeps room free for what a patch makes, until disposed. Throws `Refused` 507 when there is none; its staged data is gone then. */
   #roomFor(
     peer: string,

@@ -217,7 +217,7 @@ function plain(done: Done<void>): (error?: Error | null) => void {
 const STATUS = { noSuchFile: 2, permissionDenied: 3 } as const
 
 /** What the coordinator says of a folder that it cannot write to; there is no code for it. */
-const HALTED = /^Cannot take [^\u0000-\u001f]{1,200} on the coordinator/
+const HALTED = /^Cannot take (?:changes|contents)\b/
 
 /** Whether the server said that there is no such file. */
 export function isNoSuchFile(error: unknown): boolean {
